@@ -38,19 +38,6 @@ CONTAINER = "[container]"
 ENGINES = "[docker,ecs]"
 
 
-MEASURED = (
-    "tests/e2e/docker",
-    "tests/e2e/test_bad_jobs.py",
-    "tests/e2e/test_dev.py",
-    "tests/e2e/test_move.py",
-    "tests/e2e/test_order.py",
-    "tests/e2e/test_registration.py",
-    "tests/e2e/test_resync.py",
-    "tests/e2e/test_tenant_lock.py",
-    "tests/e2e/test_tls.py",
-)
-"""The end-to-end tests that reach lines which no test without a server does."""
-
 WHOLE = ("-m", "long or not long")
 """Has pytest take the long tests of a file, too."""
 
@@ -136,16 +123,15 @@ def tests(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """Run the end-to-end tests on a real restate-server and a real Docker daemon.
 
-    Coverage is measured only if it gains anything, since that takes half as long again.
+    Coverage is measured only where it gains anything, see `MEASURED` in tests/e2e/conftest.py.
     `nox -s e2e -- -k drain` chooses from all tests, and measures nothing.
     """
     install_editable(session, "test", extra="[container,local]" if LOCAL else CONTAINER)
-    args = ("-v", "-n", "5", "--durations=25")
+    args = ("-v", "-n", "5", "--durations=25", "tests/e2e")
     if session.posargs:
-        session.run("pytest", *args, "tests/e2e", *session.posargs)
-        return
-    measured_pytest(session, *args, *MEASURED)
-    session.run("pytest", *args, *(f"--ignore={name}" for name in MEASURED), "tests/e2e")
+        session.run("pytest", *args, *session.posargs)
+    else:
+        measured_pytest(session, *args)
 
 
 @nox.session(requires=[f"tests-{OWN}", "e2e"])
@@ -235,6 +221,18 @@ def endings(session: nox.Session) -> None:
     played = ("tests/e2e/docker/test_endings.py", "tests/e2e/test_endings.py")
     size = (*WHOLE, "--cases=40", "--step-timeout=20")
     session.run("pytest", "-s", *played, *size, *session.posargs)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Renew the reports of the conformance kit on our engines: `nox -s conformance`."""
+    install_editable(session, "test", extra=LOCAL)
+    reports = "--conformance-reports=tests/data/conformance"
+    # A verdict other than conformant is a result, and the documents show it.
+    session.run(
+        *("pytest", *WHOLE, reports, "tests/conformance", *session.posargs), success_codes=[0, 1]
+    )
+    session.run("python", "-m", "landlord_test_target.rule_tables")
 
 
 @nox.session

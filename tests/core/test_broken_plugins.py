@@ -23,7 +23,7 @@ from landlord_engines_core.cli.checking import run_check
 from landlord_engines_core.cli.commands import landlord_host
 from landlord_engines_core.cli.options import Options
 from landlord_engines_core.trial import Trial, describe
-from landlord_test_target.forks import forked_host
+from landlord_test_target.forks import fork_piped_host
 from landlord_test_target.installing import link_packages, write_distribution
 
 PRELUDE = """
@@ -276,7 +276,7 @@ def test_a_check_shows_what_an_engine_writes_where_only_the_host_may() -> None:
 
 def test_the_worker_of_a_sound_engine_is_harmed_by_none(path: list[str]) -> None:
     command = ("landlord-host", "--engine=sound", "--set=worker.probe_address=")
-    worker = forked_host((*command, "--log-format=json"), Path(path[-1]), os.environ)
+    worker = fork_piped_host((*command, "--log-format=json"), Path(path[-1]), os.environ)
 
     with closing(worker):
         while '"registration changed"' not in worker.stderr.readline():

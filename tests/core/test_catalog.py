@@ -1,8 +1,10 @@
 """What is installed, by the metadata that tests write into a folder on the path."""
 
+from pathlib import Path
+
 import pytest
 
-from landlord_engines_core.catalog import meant_group
+from landlord_engines_core.catalog import WORKER_ENGINES, meant_group, read_catalog
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,20 @@ from landlord_engines_core.catalog import meant_group
 )
 def test_a_group_that_is_nearly_one_of_ours_is_known(group: str, meant: str) -> None:
     assert meant_group(group) == meant
+
+
+def test_the_metadata_is_read_again_only_after_the_path_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_catalog()
+    monkeypatch.syspath_prepend(tmp_path)
+    info = tmp_path / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{WORKER_ENGINES}]\nacme = nowhere:factory\n")
+
+    after = read_catalog()
+
+    assert not before.find_named(WORKER_ENGINES, "acme")
+    assert after.find_named(WORKER_ENGINES, "acme")
+    assert read_catalog() is after

@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import attrs
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from landlord_engines_core import codec
 
@@ -148,7 +148,6 @@ def test_equal_values_are_written_as_the_same_bytes() -> None:
     assert b" " not in written
 
 
-@settings(max_examples=30)
 @given(st.dictionaries(st.text(), _json))
 def test_a_written_value_is_read_back_unchanged(anything: dict[str, object]) -> None:
     tree = _Tree(leaf=_Leaf(word="oak"), anything=anything, leaves=(_Leaf(word="elm"),))

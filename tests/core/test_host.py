@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from landlord_test_target.forks import Host, forked_host
+from landlord_test_target.forks import Host, fork_piped_host
 from landlord_test_target.harness import free_port
 from landlord_test_target.scrape import PREFIX, samples, states
 
@@ -179,7 +179,7 @@ def start(installed: Path) -> Iterator[Start]:
     with ExitStack() as running:
 
         def begin(mode: str, *arguments: str) -> Host:
-            host = forked_host(command(mode, *arguments), installed, os.environ)
+            host = fork_piped_host(command(mode, *arguments), installed, os.environ)
             running.enter_context(closing(host))
             return host
 

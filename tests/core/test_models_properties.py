@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from hypothesis import given, strategies as st
 
 from landlord_engines_core.models import (
@@ -12,6 +13,8 @@ from landlord_engines_core.models import (
     key_hashes,
 )
 from landlord_test_target.strategies import configs, placements, records, transitions, values
+
+pytestmark = pytest.mark.unmeasured
 
 notes = st.builds(
     JobStart,

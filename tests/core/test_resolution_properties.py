@@ -1,7 +1,10 @@
+import pytest
 from hypothesis import given
 
 from landlord_engines_core.models import merge
 from landlord_test_target.strategies import configs
+
+pytestmark = pytest.mark.unmeasured
 
 
 @given(configs)

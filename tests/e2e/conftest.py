@@ -21,6 +21,31 @@ from landlord_test_target.target import target_server
 local_server.START_TIMEOUT = 180.0
 
 ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+MEASURED = (
+    "docker/test_adoption.py",
+    "docker/test_cancellation.py",
+    "docker/test_connection.py",
+    "docker/test_containers.py",
+    "docker/test_contract.py",
+    "docker/test_pulls.py",
+    "docker/test_references.py",
+    "docker/test_removal.py",
+    "docker/test_restate_container.py",
+    "docker/test_restore.py",
+    "docker/test_updates.py",
+    "docker/test_volumes.py",
+    "test_bad_jobs.py",
+    "test_dev.py",
+    "test_move.py",
+    "test_order.py",
+    "test_registration.py",
+    "test_resync.py",
+    "test_tenant_lock.py",
+    "test_tls.py",
+)
+"""The files with tests that reach lines which no test without a server does."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,9 +68,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    measured = {HERE / name for name in MEASURED}
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if HERE in item.path.parents:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            if item.path not in measured:
+                item.add_marker("unmeasured")
+    # The first tests start what all of them share.
+    items.sort(key=lambda item: item.get_closest_marker("unmeasured") is not None)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

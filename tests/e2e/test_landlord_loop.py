@@ -94,32 +94,30 @@ async def test_a_tenant_is_created_updated_and_deleted_through_landlord(
     assert len(await world.target.ledger(tenant, "create")) == 1
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "acme/with slash",
-        "Bad Name! <&> ?#%2F",
-        "'; DROP TABLE tenants; --",
-        "ünï\u2028code ☃",
-        "..",
-        "a" * 255,
-        "11111111-1111-1111-1111-111111111111",
-    ],
+NAMES = (
+    "acme/with slash",
+    "Bad Name! <&> ?#%2F",
+    "'; DROP TABLE tenants; --",
+    "ünï\u2028code ☃",
+    "..",
+    "a" * 255,
+    "11111111-1111-1111-1111-111111111111",
 )
-async def test_a_tenant_may_be_called_anything(
-    world: World, landlord_runs: Looped, name: str
-) -> None:
+
+
+async def test_a_tenant_may_be_called_anything(world: World, landlord_runs: Looped) -> None:
     async with landlord_runs() as landlord:
         await world.worker(api=landlord.url)
 
-        tenant = await landlord.create(name, compute_provider="target", version=1)
-        ready = await landlord.wait_fields(tenant, status="ready")
-        made = await world.target.resources(tenant)
-        await landlord.delete(tenant)
-        await landlord.wait_removed(tenant)
+        for name in NAMES:
+            tenant = await landlord.create(name, compute_provider="target", version=1)
+            ready = await landlord.wait_fields(tenant, status="ready")
+            made = await world.target.resources(tenant)
+            await landlord.delete(tenant)
+            await landlord.wait_removed(tenant)
+            left = await world.target.resources(tenant)
 
-    assert (ready["name"], len(made)) == (name, 1)
-    assert await world.target.resources(tenant) == []
+            assert (ready["name"], len(made), left) == (name, 1, [])
 
 
 async def test_a_changed_configuration_replaces_a_job_that_backs_off(

@@ -2,12 +2,19 @@
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, get_type_hints
 
 import attrs
 
-__all__ = ["NAME", "accepts", "check_identity", "check_settings", "describe"]
+__all__ = [
+    "NAME",
+    "accepts",
+    "check_create_engine",
+    "check_identity",
+    "check_settings",
+    "describe",
+]
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 """Names of engines. They are parts of settings and variables, which allow no other letters."""
@@ -47,6 +54,36 @@ def check_settings(settings_type: Any) -> Iterator[str]:
             yield f"{settings_type.__name__}.{field.name} has no type"
         if field.alias != field.name or not field.init:
             yield f"{settings_type.__name__}.{field.name} is private, and no setting can be"
+
+
+def check_create_engine(
+    create_engine: Any, base: type, check_class: Callable[[type], Iterable[str]]
+) -> Iterator[str]:
+    """List what is wrong with the function that creates an engine.
+
+    Args:
+        create_engine: The function.
+        base: The class of all such engines.
+        check_class: Lists what is wrong with the class that the function creates, if its annotation
+            names one other than ``base``.
+    """
+    if not callable(create_engine):
+        yield f"its create_engine is {describe(create_engine)}, and not callable"
+    elif not accepts(create_engine, 1):
+        yield "its create_engine does not take one argument, the context"
+    elif (kind := _find_created_class(create_engine)) is not None and kind is not base:
+        yield from check_class(kind)
+
+
+def _find_created_class(create_engine: Any) -> type | None:
+    if isinstance(create_engine, type):
+        return create_engine
+    try:
+        kind = get_type_hints(create_engine).get("return")
+    except (NameError, TypeError):
+        # The engine itself is checked when it is created.
+        return None
+    return kind if isinstance(kind, type) else None
 
 
 def accepts(function: Any, count: int) -> bool:

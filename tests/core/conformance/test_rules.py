@@ -7,7 +7,7 @@ import pytest
 from landlord_engines_core.conformance.rulebook import RULES, find_checks
 from landlord_engines_core.conformance.rules import Kind
 from landlord_engines_core.engine import Capability
-from landlord_test_target.rule_tables import DOCUMENTS, render
+from landlord_test_target.rule_tables import DOCUMENTS, read_reports, render, render_verdicts
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -38,3 +38,13 @@ def test_a_rule_and_its_reason_are_sentences(kind: Kind) -> None:
     texts = [text for rule in RULES[kind] for text in (rule.text, rule.reason)]
 
     assert not [text for text in texts if not re.fullmatch(r"[A-Z`].*\.", text)]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_verdicts_in_the_document_come_from_reports_of_all_rules(kind: Kind) -> None:
+    reports = read_reports(kind)
+
+    assert reports
+    assert render_verdicts(kind) in DOCUMENTS[kind].read_text(encoding="utf-8")
+    for report in reports:
+        assert [rule["id"] for rule in report["rules"]] == [rule.id for rule in RULES[kind]]

@@ -17,14 +17,6 @@ from landlord_test_target.wrong_engines.compute import WRONG
 
 RIGHT = "right-folder"
 
-SLOW = {"CUT-1", "CUT-2", "CUT-3"}
-"""Rules whose wrong engine is noticed because something does not come."""
-
-WRONG_RULES = [
-    pytest.param(rule, marks=pytest.mark.long if rule.id in SLOW else (), id=rule.id)
-    for rule in RULES[Kind.COMPUTE]
-]
-
 
 @attrs.frozen(kw_only=True)
 class FolderTarget:
@@ -75,7 +67,7 @@ def test_there_is_a_wrong_engine_for_each_rule_and_no_other() -> None:
     assert set(WRONG) == {rule.id for rule in RULES[Kind.COMPUTE]}
 
 
-@pytest.mark.parametrize("rule", WRONG_RULES)
+@pytest.mark.parametrize("rule", RULES[Kind.COMPUTE], ids=name)
 def test_a_wrong_engine_fails_its_rule(rule: Rule, tmp_path: Path) -> None:
     result = check_rule(rule, subject(rule.id.lower(), tmp_path, cuts=5))
 
@@ -100,6 +92,9 @@ def test_the_right_engine_keeps_the_rule(rule: Rule, tmp_path: Path) -> None:
         ("unhealthy", "ACT-4", Outcome.FAILED, "another process does not find"),
         ("stubborn", "ACT-3", Outcome.FAILED, "10 calls of destroy returned"),
         ("blind", "DRI-1", Outcome.FAILED, "does not repair the drift"),
+        ("mock", "PIN-2", Outcome.PASSED, "a part of core"),
+        ("busy", "ACT-1", Outcome.PASSED, ""),
+        ("always-busy", "ACT-1", Outcome.FAILED, "the engine ended the process with exit code 1"),
         ("broken", "ACT-1", Outcome.FAILED, "the engine ended the process with exit code 1"),
         ("broken", "PAR-2", Outcome.FAILED, "provision of two processes at once failed"),
     ],

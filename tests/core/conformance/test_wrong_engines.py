@@ -92,6 +92,7 @@ def test_the_right_engine_keeps_the_rule_live(rule: Rule, tmp_path: Path) -> Non
         ("slow-check", "LIFE-3", Outcome.FAILED, "check took 1."),
         ("stepfunctions", "LIFE-3", Outcome.PASSED, ""),
         ("stepfunctions", "SIG-1", Outcome.PASSED, ""),
+        ("stepfunctions", "CFG-3", Outcome.NOT_APPLICABLE, "no field of type Secret"),
         ("asks", "LIFE-1", Outcome.PASSED, ""),
         ("stepfunctions", "JOB-3", Outcome.COULD_NOT_RUN, "the engine has no local backend"),
         ("load-1", "JOB-3", Outcome.COULD_NOT_RUN, "the engine cannot be loaded: LE205"),

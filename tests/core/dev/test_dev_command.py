@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from landlord_test_target.forks import Host, forked_host
+from landlord_test_target.forks import Host, fork_piped_host
 
 HOST = Path(sys.executable).with_name("landlord-host")
 
@@ -84,7 +84,7 @@ def dev(tmp_path: Path) -> Iterator[Start]:
 
         def start(engine: str, *arguments: str) -> Host:
             command = (str(HOST), f"--engine={engine}", *arguments)
-            host = forked_host(command, tmp_path, environment)
+            host = fork_piped_host(command, tmp_path, environment)
             running.enter_context(closing(host))
             return host
 

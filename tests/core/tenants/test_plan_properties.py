@@ -1,9 +1,12 @@
+import pytest
 from hypothesis import given, strategies as st
 
 from landlord_engines_core.compute import ComputeSpec, Observation, ResourceState
 from landlord_engines_core.models import config_hash, key_hashes
 from landlord_engines_core.tenants.plan import MAX_KEY_LENGTH, MAX_KEYS, Action, decide
 from landlord_test_target.strategies import configs
+
+pytestmark = pytest.mark.unmeasured
 
 states = st.sampled_from(ResourceState)
 

@@ -242,4 +242,4 @@ class TenantLifecycle(RuleBasedStateMachine):
 
 
 TestTenantLifecycle = TenantLifecycle.TestCase
-TestTenantLifecycle.settings = settings(max_examples=40, stateful_step_count=25)
+TestTenantLifecycle.settings = settings(stateful_step_count=25)

@@ -1,8 +1,10 @@
 """A worker killed with -9 at each point of an act: another ends it, with one container, the right one."""
 
 import json
-import subprocess
-import sys
+import signal
+from functools import partial
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_test_target.compute_contract import healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
+from landlord_test_target.docker_crashing import carry_out
+from landlord_test_target.forks import fork_call
 
 BAD = {"image": "landlord-test/sick:1"}
 
@@ -27,16 +31,12 @@ def worked(
         }
         for operation, config in jobs
     ]
-    process = subprocess.run(
-        [sys.executable, "-m", "landlord_test_target.docker_crashing"],
-        input=json.dumps({"crash_at": crash_at, "bodies": bodies}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert process.returncode == (-9 if crash_at else 0), process.stderr
-    return [json.loads(line) for line in process.stdout.splitlines()]
+    with NamedTemporaryFile() as output:
+        log = Path(output.name)
+        code = fork_call(partial(carry_out, crash_at, bodies), log).join(60)
+        text = log.read_text()
+    assert code == (-signal.SIGKILL if crash_at else 0), text
+    return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.mark.parametrize("point", ["create:created", "create:started"])

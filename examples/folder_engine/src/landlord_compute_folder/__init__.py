@@ -178,6 +178,9 @@ def _write(file: Path, spec: ComputeSpec) -> None:
     with os.fdopen(descriptor, "w") as stream:
         json.dump(content, stream)
     unfinished.replace(file)
+    # A killed write leaves its file. One that is under way finds its own gone, and is tried again.
+    for left in file.parent.glob(f"{file.name}.*"):
+        left.unlink(missing_ok=True)
 
 
 def _remove(file: Path) -> bool:

@@ -1,7 +1,7 @@
 """Checks of the factory of a compute engine, without its settings and without a target."""
 
 from collections.abc import Iterator
-from typing import Any, get_type_hints
+from typing import Any
 
 from landlord_engines_core.compute.contract import ComputeEngine
 from landlord_engines_core.compute.factory import (
@@ -9,7 +9,12 @@ from landlord_engines_core.compute.factory import (
     ComputeEngineFactory,
     ComputeEngineInfo,
 )
-from landlord_engines_core.declarations import accepts, check_identity, check_settings, describe
+from landlord_engines_core.declarations import (
+    check_create_engine,
+    check_identity,
+    check_settings,
+    describe,
+)
 
 __all__ = ["find_compute_problems", "find_engine_problems"]
 
@@ -30,7 +35,7 @@ def find_compute_problems(name: str, factory: ComputeEngineFactory) -> tuple[str
     return (
         *check_identity(name, info, COMPUTE_CONTRACT),
         *check_settings(factory.settings_type),
-        *_check_create_engine(factory.create_engine),
+        *check_create_engine(factory.create_engine, ComputeEngine, _check_class),
     )
 
 
@@ -41,28 +46,9 @@ def find_engine_problems(engine: object) -> tuple[str, ...]:
     return ()
 
 
-def _check_create_engine(create_engine: Any) -> Iterator[str]:
-    if not callable(create_engine):
-        yield f"its create_engine is {describe(create_engine)}, and not callable"
-        return
-    if not accepts(create_engine, 1):
-        yield "its create_engine does not take one argument, the context"
-        return
-    kind = _find_engine_class(create_engine)
-    if kind is not None and not issubclass(kind, ComputeEngine):
+def _check_class(kind: type) -> Iterator[str]:
+    if not issubclass(kind, ComputeEngine):
         yield f"it creates an object of type {kind.__name__}, and not a ComputeEngine"
-    elif kind is not None and kind is not ComputeEngine:
-        for method in sorted(kind.__abstractmethods__):
-            yield f"{kind.__name__} lacks {method}"
-
-
-def _find_engine_class(create_engine: Any) -> type | None:
-    """Find the class that a function creates, if its annotation names one."""
-    if isinstance(create_engine, type):
-        return create_engine
-    try:
-        kind = get_type_hints(create_engine).get("return")
-    except (NameError, TypeError):
-        # The engine itself is checked when it is created.
-        return None
-    return kind if isinstance(kind, type) else None
+        return
+    for method in sorted(kind.__abstractmethods__):
+        yield f"{kind.__name__} lacks {method}"

@@ -1,10 +1,12 @@
 """Checks of the factory of a worker engine, without its settings and without a backend."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_type_hints
+from functools import partial
+from typing import Any
 
 from landlord_engines_core.declarations import (
     accepts,
+    check_create_engine,
     check_identity,
     check_settings,
     describe,
@@ -49,7 +51,9 @@ def find_factory_problems(name: str, factory: EngineFactory) -> tuple[str, ...]:
         *check_identity(name, info, CONTRACT),
         *_check_capabilities(capabilities),
         *check_settings(factory.settings_type),
-        *_check_create_engine(info, factory.create_engine),
+        *check_create_engine(
+            factory.create_engine, WorkerEngine, partial(find_class_problems, info)
+        ),
         *_check_backends(factory.local_backend, factory.other_local_backends),
     )
 
@@ -76,27 +80,6 @@ def _check_capabilities(capabilities: Mapping[Any, Any]) -> Iterator[str]:
             f"it does not say whether it supports {Capability.TENANT_LOCK},"
             " without which no worker serves"
         )
-
-
-def _check_create_engine(info: EngineInfo, create_engine: object) -> Iterator[str]:
-    if not callable(create_engine):
-        yield f"its create_engine is {describe(create_engine)}, and not callable"
-    elif not accepts(create_engine, 1):
-        yield "its create_engine does not take one argument, the context"
-    elif (kind := _find_engine_class(create_engine)) is not None:
-        yield from find_class_problems(info, kind)
-
-
-def _find_engine_class(create_engine: Any) -> type | None:
-    """Find the class that a function creates, if its annotation names one other than the base."""
-    if isinstance(create_engine, type):
-        return create_engine
-    try:
-        kind = get_type_hints(create_engine).get("return")
-    except (NameError, TypeError):
-        # The engine itself is checked when it is created.
-        return None
-    return kind if isinstance(kind, type) and kind is not WorkerEngine else None
 
 
 def _check_backends(default: object, others: object) -> Iterator[str]:

@@ -12,6 +12,8 @@ from landlord_test_target.aws import ROLE, Aws
 from landlord_test_target.compute_contract import SECRET, ComputeContract, Subject
 from landlord_test_target.compute_engines import ecs_engine
 
+pytestmark = pytest.mark.unmeasured
+
 
 class EcsSubject(Subject):
     points: ClassVar[Mapping[str, tuple[str, ...]]] = {

@@ -1,9 +1,9 @@
 """An act that ends anywhere: the next one converges, to one service with the right state."""
 
 import asyncio
-import json
 import signal
-import sys
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +15,9 @@ from landlord_engines_core.compute.in_flight import pass_by
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.models import Placement
 from landlord_engines_core.tenants.converge import Converger
+from landlord_test_target import ecs_driver
 from landlord_test_target.aws import Ecs
+from landlord_test_target.forks import fork_call
 
 CREATE = ("create:sent", "tags:written")
 UPDATE = ("update:noted", "update:sent", "update:steady", "tags:removed", "tags:written")
@@ -124,7 +126,7 @@ async def test_an_operation_recovers_from_a_call_lost_before_or_after_its_effect
 
 @pytest.mark.parametrize("point", [*CREATE, *UPDATE[:4], "destroy:sent"])
 async def test_the_next_process_completes_an_operation_of_a_process_killed_at_a_failpoint(
-    ecs: Ecs, point: str
+    ecs: Ecs, point: str, tmp_path: Path
 ) -> None:
     before, after = before_and_after(ecs)
     if point not in CREATE:
@@ -132,11 +134,8 @@ async def test_the_next_process_completes_an_operation_of_a_process_killed_at_a_
     spec = ecs.spec(before if point in CREATE else after)
     act = "destroy" if point == "destroy:sent" else "provision"
 
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "landlord_test_target.ecs_driver"),
-        *(ecs.aws.endpoint, act, "one", json.dumps(spec.config), point),
-    )
-    code = await process.wait()
+    arguments = (ecs.aws.endpoint, act, "one", spec.config, point)
+    code = await fork_call(partial(ecs_driver.run, *arguments), tmp_path / "output").wait()
 
     assert code == -signal.SIGKILL
     await converges(ecs.with_failpoint_action(pass_by), spec)

@@ -18,6 +18,8 @@ from landlord_test_target.crashing import carry_out
 from landlord_test_target.forks import fork_call
 from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
+pytestmark = pytest.mark.unmeasured
+
 CREATE = ["claimed", "ended", "written", "spawned", "begun"]
 UPDATE = ["noted", *CREATE, "stable"]
 RUNNER = ["begun", "noted", "spawned", "running"]

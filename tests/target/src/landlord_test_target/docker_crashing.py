@@ -1,17 +1,10 @@
-"""A program that runs jobs with the engine ``docker`` and kills itself with SIGKILL at a failpoint.
-
-    echo '{"crash_at": "update:stopped", "bodies": [{...}]}' \
-        | python -m landlord_test_target.docker_crashing
-
-runs the jobs one after the other, and prints the answers.
-"""
+"""Jobs with the engine ``docker``, whose process kills itself with SIGKILL at a failpoint."""
 
 import asyncio
 import json
 import os
 import signal
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from landlord_engines_core import codec
@@ -20,7 +13,12 @@ from landlord_test_target.docker import SETTINGS
 from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 
-async def carry_out(crash_at: str, bodies: list[Mapping[str, Any]]) -> None:
+def carry_out(crash_at: str, bodies: Sequence[Mapping[str, Any]]) -> None:
+    """Run the jobs one after the other, and print the answers."""
+    asyncio.run(_carry_out(crash_at, bodies))
+
+
+async def _carry_out(crash_at: str, bodies: Sequence[Mapping[str, Any]]) -> None:
     def reached(point: str) -> None:
         if point == crash_at:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -31,7 +29,3 @@ async def carry_out(crash_at: str, bodies: list[Mapping[str, Any]]) -> None:
         answer = await tenants.run(json.dumps(body).encode(), InMemorySteps(str(number)))
         print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # it is what was asked for
     await engine.aclose()
-
-
-if __name__ == "__main__":
-    asyncio.run(carry_out(**json.load(sys.stdin)))

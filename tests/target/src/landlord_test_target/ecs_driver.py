@@ -1,13 +1,10 @@
-"""One operation of the ECS engine in its own process, which kills itself at a given failpoint.
-
-Usage: python -m landlord_test_target.ecs_driver ENDPOINT OPERATION TENANT CONFIG POINT
-"""
+"""One operation of the ECS engine in its own process, which kills itself at a given failpoint."""
 
 import asyncio
-import json
 import os
 import signal
-import sys
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -15,13 +12,21 @@ from landlord_engines_core.compute import ComputeSpec
 from landlord_engines_core.models import config_hash, key_hashes
 from landlord_test_target.compute_engines import ecs_engine
 
+__all__ = ["run"]
 
-async def main(endpoint: str, operation: str, tenant: str, config_text: str, point: str) -> None:
+
+def run(*arguments: Any) -> None:
+    """Run one operation, and kill this process at its failpoint."""
+    asyncio.run(_run(*arguments))
+
+
+async def _run(
+    endpoint: str, operation: str, tenant: str, config: Mapping[str, object], point: str
+) -> None:
     def reached(name: str) -> None:
         if name == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    config = json.loads(config_text)
     engine = attrs.evolve(ecs_engine({"endpoint_url": endpoint}), reached=reached)
     location = engine.location(config)
     if operation == "destroy":
@@ -37,7 +42,3 @@ async def main(endpoint: str, operation: str, tenant: str, config_text: str, poi
                 key_hashes=key_hashes(config),
             )
         )
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

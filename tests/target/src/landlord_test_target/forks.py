@@ -19,11 +19,13 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import attrs
 
-__all__ = ["ForkedProcess", "Host", "fork_call", "fork_host", "forked_host"]
+from landlord_test_target.measuring import is_measured, stop_measuring
+
+__all__ = ["ForkedProcess", "Host", "fork_call", "fork_host", "fork_piped_host"]
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -34,6 +36,7 @@ _SERVER.set_forkserver_preload(
         "landlord_engines_restate.engine",
         "landlord_engines_restate.endpoint.server",
         "landlord_test_target.crashing",
+        "landlord_test_target.docker_crashing",
         "landlord_test_target.engine",
         "uvloop",
         __name__,
@@ -154,7 +157,7 @@ def fork_call(
     return _start(call, (str(output), str(output)), environment, Path.cwd())
 
 
-def forked_host(command: tuple[str, ...], folder: Path, environment: Mapping[str, str]) -> Host:
+def fork_piped_host(command: tuple[str, ...], folder: Path, environment: Mapping[str, str]) -> Host:
     """Run ``landlord-host`` in a folder, with the distributions that are installed there too.
 
     Args:
@@ -177,8 +180,9 @@ def _start(
     folder: Path,
 ) -> ForkedProcess:
     variables = dict(os.environ if environment is None else environment)
+    target = _run if is_measured() else _run_unmeasured
     arguments = (call, variables, str(folder), streams)
-    process = _SERVER.Process(target=_run, args=arguments, daemon=True)
+    process = _SERVER.Process(target=target, args=arguments, daemon=True)
     process.start()
     return ForkedProcess(process)
 
@@ -190,6 +194,12 @@ def _run_host(command: tuple[str, ...], *path: str) -> None:
     from landlord_engines_core.cli import main
 
     main()
+
+
+def _run_unmeasured(*arguments: Any) -> None:
+    # The server, and so each of its forks, is measured where any test is.
+    stop_measuring()
+    _run(*arguments)
 
 
 def _run(
@@ -213,5 +223,5 @@ def _run(
         call()
     finally:
         sys.stdout.flush()
-        # A fork ends without them, and coverage writes its data then.
+        # A fork ends without them. The log writes its last lines then, and coverage its data.
         atexit._run_exitfuncs()

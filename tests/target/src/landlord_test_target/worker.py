@@ -21,7 +21,9 @@ HOST = Path(sys.executable).parent / "landlord-host"
 
 
 def _variables() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    # Both change from test to test, and no worker reads them.
+    passing = ("COVERAGE_", "PYTEST_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(passing)}
 
 
 _AT_START = _variables()

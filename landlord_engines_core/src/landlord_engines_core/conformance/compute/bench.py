@@ -24,17 +24,22 @@ LONGEST_START = 30.0
 
 
 class Target(Protocol):
-    """The author's configurations, and a view of the target that does not use the engine.
+    """The author's configurations, and a view of the target that does not use the engine."""
 
-    Attributes:
-        settings: The section ``compute.<name>``.
-        cuts: How often each operation is killed at a random time; ten is a good number.
-        drifts: The changes that `disturb` can make.
-    """
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The section ``compute.<name>``."""
+        ...
 
-    settings: Mapping[str, Any]
-    cuts: int
-    drifts: tuple[str, ...]
+    @property
+    def cuts(self) -> int:
+        """How often each operation is killed at a random time; ten is a good number."""
+        ...
+
+    @property
+    def drifts(self) -> tuple[str, ...]:
+        """The changes that `disturb` can make."""
+        ...
 
     def config(self, version: int) -> Mapping[str, object]:
         """Return a configuration; each version differs."""

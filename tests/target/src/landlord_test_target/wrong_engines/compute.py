@@ -35,16 +35,17 @@ class Wrong(FolderCompute):
 factory = own(Wrong)
 """
 
-_LOCKED = """
+_BELIEVES = """
+import landlord_engines_core.conformance.compute.acts as acts
+acts.LONGEST = 0.5
 class Wrong(FolderCompute):
     async def _change(self, name, work):
-        lock = self._folder / "lock"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        try: lock.touch(exist_ok=False)
-        except FileExistsError: raise ComputeUnavailable("another process works") from None
+        begun = self._folder.parent / f"begun-{name}"
+        if begun.exists(): return False
+        begun.touch()
         time.sleep(0.05)
         result = work()
-        lock.unlink()
+        begun.unlink()
         return result
 factory = own(Wrong)
 """
@@ -101,9 +102,9 @@ class Wrong(FolderCompute):
         return ComputeResult(resource_ids={"file": self._file(spec.tenant).name})
 factory = own(Wrong)
 """,
-    "CUT-1": _LOCKED,
-    "CUT-2": _LOCKED,
-    "CUT-3": _LOCKED,
+    "CUT-1": _BELIEVES,
+    "CUT-2": _BELIEVES,
+    "CUT-3": _BELIEVES,
     "CUT-4": """
 class Wrong(FolderCompute):
     async def provision(self, spec):
@@ -191,6 +192,22 @@ class Unhealthy(FolderCompute):
 import landlord_engines_core.conformance.compute.acts as acts
 acts.LONGEST = 0.5
 factory = own(Unhealthy)
+""",
+    "busy": """
+class Busy(FolderCompute):
+    async def destroy(self, tenant, location):
+        asked = self._folder.parent / "asked"
+        if asked.exists(): return await super().destroy(tenant, location)
+        asked.touch()
+        raise ComputeUnavailable("busy")
+factory = own(Busy)
+""",
+    "always-busy": """
+import landlord_engines_core.conformance.compute.acts as acts
+acts.LONGEST = 0.3
+class Busy(FolderCompute):
+    async def destroy(self, tenant, location): raise ComputeUnavailable("busy")
+factory = own(Busy)
 """,
     "stubborn": """
 class Stubborn(FolderCompute):
