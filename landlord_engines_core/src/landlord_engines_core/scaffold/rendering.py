@@ -105,5 +105,5 @@ def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]:
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from _walk(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(_SUFFIX):
+        else:
             yield prefix + entry.name.removesuffix(_SUFFIX), entry.read_text(encoding="utf-8")
