@@ -151,6 +151,17 @@ def test_the_command_hands_on_the_engines_settings(tmp_path: Path) -> None:
         run_kit(Kind.WORKER, "right", settings, reports=None, arguments=("-k", "LIFE-1"))
 
 
+def test_the_command_tests_compute_engines_too(tmp_path: Path) -> None:
+    settings = {"path": str(tmp_path)}
+    options = ("-k", "SET-2 or ACT-1")
+
+    with pytest.raises(NotConformant, match="compute engine right-folder is incomplete"):
+        run_kit(Kind.COMPUTE, "right-folder", settings, reports=tmp_path, arguments=options)
+
+    report = json.loads((tmp_path / "compute-right-folder.json").read_text())
+    assert (report["counts"]["passed"], report["counts"]["failed"]) == (1, 0)
+
+
 def test_a_rule_that_was_not_run_at_all_is_incomplete() -> None:
     with pytest.raises(NotConformant, match="is incomplete"):
         run_kit(Kind.WORKER, "right", {}, reports=None, arguments=("-k", "nothing"))

@@ -89,6 +89,3 @@ factory = ComputeEngineFactory(
     settings_type=MockSettings,
     create_engine=_create,
 )
-
-# TEMP: environments that were installed before this change name it so.
-create_mock = factory

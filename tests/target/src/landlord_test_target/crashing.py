@@ -60,8 +60,6 @@ factory = ComputeEngineFactory(
     settings_type=CrashingSettings,
     create_engine=_create,
 )
-# TEMP: environments that were installed before this change name it so.
-create_crashing = factory
 
 
 def carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:

@@ -186,6 +186,3 @@ def _factory(name: str) -> ComputeEngineFactory:
 
 
 target, target2 = _factory("target"), _factory("target2")
-
-# TEMP: environments that were installed before this change name it so.
-create_target, create_target2 = target, target2

@@ -31,6 +31,3 @@ factory = ComputeEngineFactory(
     settings_type=DockerSettings,
     create_engine=_create,
 )
-
-# TEMP: environments that were installed before this change name it so.
-create_docker = factory

@@ -32,6 +32,3 @@ factory = ComputeEngineFactory(
     settings_type=EcsSettings,
     create_engine=_create,
 )
-
-# TEMP: environments that were installed before this change name it so.
-create_ecs = factory

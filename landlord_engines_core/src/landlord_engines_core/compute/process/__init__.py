@@ -11,6 +11,3 @@ factory = ComputeEngineFactory(
     settings_type=ProcessSettings,
     create_engine=lambda context: ProcessCompute(context=context),
 )
-
-# TEMP: environments that were installed before this change name it so.
-create_process = factory

@@ -130,7 +130,3 @@ factory = ComputeEngineFactory(
 
 def _is_never_later(_: Contender, __: Contender) -> bool:
     return False
-
-
-# TEMP: environments that were installed before this change name it so.
-create_buggy = factory
