@@ -55,6 +55,8 @@ class Engine(WorkerEngine):
         self.run_job = context.run_job
 
     async def serve(self, started):
+        if self.mode == "returns":
+            return
         if self.mode == "breaks":
             raise ZeroDivisionError
         if self.mode == "exits":
@@ -430,6 +432,13 @@ def test_fail_fast_ends_with_4_and_names_the_failed_registration(start: Start) -
 
     assert code == 4
     assert "nobody there" in text
+
+
+def test_an_engine_that_returns_at_once_ends_the_worker_with_3(start: Start) -> None:
+    code, text = ended(start("returns"))
+
+    assert code == 3
+    assert "worker engine own stopped unexpectedly" in text
 
 
 def test_a_failing_engine_ends_the_worker_with_3(start: Start) -> None:

@@ -8,8 +8,9 @@ import attrs
 import pytest
 
 from landlord_engines_core import codec
+from landlord_engines_core.errors import EngineFailed
 from landlord_engines_core.exit_codes import ExitCode
-from landlord_engines_core.trial.child import Reporter
+from landlord_engines_core.trial.child import Reporter, run_body
 from landlord_engines_core.trial.result import Message
 
 
@@ -75,6 +76,31 @@ def test_a_child_whose_parent_is_gone_ends(pipes: Pipes) -> None:
     pipes.reporter.watch()
 
     assert pipes.left == [3]
+
+
+def test_tracebacks_are_written_on_request_alone(
+    pipes: Pipes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(arguments: object, _: Reporter) -> None:
+        raise EngineFailed("it failed") from KeyError(arguments)
+
+    def crash(arguments: object, _: Reporter) -> None:
+        raise ValueError(arguments)
+
+    os.close(pipes.parent)
+    for body in (fail, crash):
+        run_body(body, "sesame", pipes.reporter)
+    assert capsys.readouterr().err == ""
+    pipes.reporter.debug = True
+    for body in (fail, crash):
+        run_body(body, "sesame", pipes.reporter)
+
+    assert "KeyError: 'sesame'" in (text := capsys.readouterr().err)
+    assert "ValueError: sesame" in text
+    codes = [
+        told.finding.failure.code for told in pipes.told() if told.finding and told.finding.failure
+    ]
+    assert codes == 2 * ["LE301", ""]
 
 
 def test_a_signal_ends_the_child(pipes: Pipes) -> None:

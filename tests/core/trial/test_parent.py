@@ -1,10 +1,14 @@
 """The side of a trial that survives whatever the engine does."""
 
+import os
+import select
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from landlord_engines_core.trial import Trial, run_trial
+from landlord_engines_core.trial.parent import _Watch
 
 CHILD = """
 import atexit, os
@@ -40,3 +44,21 @@ def test_a_child_that_fails_and_then_ends_with_a_code_is_told_with_the_ends_of_i
     assert trial.output.endswith("xlast")
     assert "\n... 12010 bytes more ...\n" in trial.output
     assert "Traceback" in trial.log
+
+
+def test_what_a_child_wrote_before_it_was_killed_is_kept() -> None:
+    messages, writer = os.pipe()
+    with subprocess.Popen(
+        ["/bin/sh", "-c", "echo late; exec sleep 600"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0,
+    ) as process:
+        watch = _Watch(process=process, messages=messages, tell=lambda _: None)
+        assert process.stdout is not None
+        select.select([process.stdout], [], [])
+        watch.end()
+    os.close(messages)
+    os.close(writer)
+
+    assert watch.result().output == "late"

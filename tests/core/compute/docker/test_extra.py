@@ -11,7 +11,7 @@ sys.modules["aiodocker"] = None
 from landlord_engines_core import cli
 from landlord_engines_core.compute import docker
 
-sys.argv[1:] = ["--engine=stepfunctions", f"--config={sys.argv[1]}", "check"]
+sys.argv[1:] = ["--engine=stepfunctions", f"--config={sys.argv[1]}"]
 cli.main()
 """
 

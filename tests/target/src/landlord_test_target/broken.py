@@ -6,6 +6,8 @@ from typing import Any
 
 import attrs
 
+from landlord_engines_core.compute import ComputeEngineFactory, ComputeEngineInfo
+from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.engine import (
     Capability,
     EngineContext,
@@ -17,7 +19,7 @@ from landlord_engines_core.engine import (
     WorkerEngine,
 )
 
-__all__ = ["NoSettings", "Sound", "factory_of"]
+__all__ = ["MockCompute", "NoSettings", "Sound", "compute_factory_of", "factory_of"]
 
 CAPABILITIES: Mapping[Capability, Support] = {
     Capability.TENANT_LOCK: Support.FULL,
@@ -57,3 +59,9 @@ def factory_of(name: str, create_engine: Any = Sound, **changes: Any) -> EngineF
     return EngineFactory(
         **{"info": info, "settings_type": NoSettings, "create_engine": create_engine, **changes}
     )
+
+
+def compute_factory_of(name: str, create_engine: Any) -> ComputeEngineFactory:
+    """Make a factory of a compute engine that needs no settings."""
+    info = ComputeEngineInfo(name=name, contract=1)
+    return ComputeEngineFactory(info=info, settings_type=NoSettings, create_engine=create_engine)
