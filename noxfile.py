@@ -54,7 +54,7 @@ def install_editable(
 ) -> None:
     """Install all distributions, the examples and the tests' own from their folders, and tools."""
     core, restate, stub = (f"./{name}" for name in DISTRIBUTIONS)
-    examples = ("./examples/direct_engine", "./examples/folder_engine")
+    examples = (f"./examples/{name}_engine" for name in ("direct", "folder", "sqlite"))
     folders = (core + ENGINES, restate + extra, stub, *examples, "./tests/target")
     editable = (argument for folder in folders for argument in ("-e", folder))
     # Build isolation would create an environment for each of the five, in 8 s of processor time.
@@ -154,6 +154,27 @@ def demo(session: nox.Session) -> None:
     session.run("landlord-host", "--engine", "restate", "dev", "--demo", env=demo_env)
     if left_over := [path.name for path in folder.iterdir()]:
         session.error(f"the demo left files behind: {', '.join(left_over)}")
+
+
+@nox.session(requires=["build"])
+def third_party(session: nox.Session) -> None:
+    """Show an engine that is not ours at work, without Restate: `nox -s third_party`.
+
+    Not part of a plain run. Two workers carry tenants, and one of them is killed.
+    """
+    install(session, group="build")
+    folder = Path(session.create_tmp()).resolve()
+    for wheel in folder.glob("*.whl"):
+        wheel.unlink()
+    session.run(
+        *("python", "-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder)),
+        "examples/sqlite_engine",
+    )
+    core, example = next(DIST.glob("landlord_engines_core-*.whl")), next(folder.glob("*.whl"))
+    install(session, str(core), str(example))
+    session.run("landlord-host", "engines")
+    session.run("landlord-host", "--engine", "sqlite", "dev", "--demo")
+    session.run("python", "tests/third_party/carry.py")
 
 
 @nox.session

@@ -39,6 +39,10 @@ class TestDirect(WorkerEngineSuite):
     )
 
 
+class TestSqlite(WorkerEngineSuite):
+    engine = "sqlite"
+
+
 class TestStub(WorkerEngineSuite):
     engine = "stepfunctions"
 

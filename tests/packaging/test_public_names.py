@@ -59,6 +59,7 @@ def test_the_public_module_offers_what_the_document_for_authors_names() -> None:
     "folder",
     [
         "examples/direct_engine/src",
+        "examples/sqlite_engine/src",
         "examples/folder_engine/src",
         "landlord_engines_stepfunctions_stub/src",
     ],

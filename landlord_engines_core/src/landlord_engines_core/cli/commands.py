@@ -18,6 +18,7 @@ from landlord_engines_core.cli.checks import move_executions, register_worker
 from landlord_engines_core.cli.errors import exit_with_code
 from landlord_engines_core.cli.listing import list_installed
 from landlord_engines_core.cli.options import Options, build_logger, read_assignment
+from landlord_engines_core.cli.scaffolding import write_distribution
 from landlord_engines_core.host import run_async, run_process
 from landlord_engines_core.settings import format_duration
 from landlord_engines_core.streams import open_standard_streams
@@ -293,6 +294,24 @@ def conformance(
 
     kind = Kind.COMPUTE if compute else Kind.WORKER
     run_kit(kind, name, options.section(kind.section, name), reports=reports, arguments=arguments)
+
+
+@landlord_host.command("new-engine")
+@click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(("worker", "compute")),
+    default="worker",
+    show_default=True,
+    help="The kind of engine.",
+)
+def new_engine(name: str, kind: str) -> None:
+    """Write a new distribution with an engine.
+
+    NAME has lower-case letters, digits and hyphens, and begins with a letter. The distribution gets a
+    folder of its own in the working folder. An existing folder is refused.
+    """
+    write_distribution(kind, name)
 
 
 async def _run_demo(stack: local.Stack) -> None:

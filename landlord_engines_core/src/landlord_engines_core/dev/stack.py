@@ -153,7 +153,7 @@ def _local_backend(chosen: EngineSelection) -> StartLocalBackend:
     if start is not None:
         return start
     name = "" if chosen.backend is None else f" {chosen.backend!r}"
-    listed = f"--backend takes {', '.join(sorted(named))}" if named else "use --engine restate"
+    listed = f"--backend takes {', '.join(sorted(named))}" if named else "choose an engine with one"
     raise CapabilityNotSupported(
         f"worker engine {chosen.name!r} has no local backend{name}",
         hint=f"{listed}, or see the engine's documentation",

@@ -22,6 +22,7 @@ class DirectHarness:
     backend: LocalBackend
     target: Target
     folder: Path
+    engine: str = "direct"
     workers: list[Worker] = attrs.field(factory=list)
 
     @property
@@ -33,7 +34,7 @@ class DirectHarness:
         return await (await self.launch(**worker)).wait_registered()
 
     async def launch(self, **worker: object) -> Worker:
-        launched = Worker(config=self.config(**worker), folder=self.folder, engine="direct")
+        launched = Worker(config=self.config(**worker), folder=self.folder, engine=self.engine)
         self.workers.append(launched)
         return await launched.start()
 
@@ -63,6 +64,6 @@ class DirectHarness:
         quick = {"hold_retry_interval": "200ms", "drain_timeout": "10s", "probe_address": ""}
         return {
             "compute": {"target": {"url": self.target.url}},
-            "workflow": {"direct": {**self.backend.settings, "poll_interval": "20ms"}},
+            "workflow": {self.engine: {**self.backend.settings, "poll_interval": "20ms"}},
             "worker": {**quick, **worker},
         }

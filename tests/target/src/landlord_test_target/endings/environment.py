@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from landlord_engine_sqlite.store import Store
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_test_target.endings.case_target import CaseTarget
@@ -22,7 +23,6 @@ from landlord_test_target.endings.cases import Timeouts
 from landlord_test_target.endings.fixed_landlord import FixedLandlord, run_fixed_landlord
 from landlord_test_target.endings.router import Router, run_router
 from landlord_test_target.harness import Worker, World, free_port, wait_for
-from landlord_test_target.queue_engine.store import Store
 
 __all__ = [
     "Backend",
@@ -227,7 +227,7 @@ async def start_queue_environment(
     folder: Path, case_target: CaseTarget, times: Timeouts, *, api: bool
 ) -> AsyncIterator[CaseEnvironment]:
     """Start two workers on one file; ``api`` tells whether they know Landlord's."""
-    path, workers = folder / f"queue-{api}.db", list[Worker]()
+    path, workers = folder / f"sqlite-{api}.db", list[Worker]()
     async with AsyncExitStack() as ends:
         landlord = await ends.enter_async_context(run_fixed_landlord()) if api else FixedLandlord()
         store = ends.enter_context(closing(Store(path)))
@@ -238,10 +238,10 @@ async def start_queue_environment(
                 settings["landlord_api_url"] = landlord.url
             config = {
                 "compute": {case_target.compute: case_target.settings(number)},
-                "workflow": {"queue": {"path": str(path), "lease": f"{times.request_timeout:g}s"}},
+                "workflow": {"sqlite": {"path": str(path), "lease": f"{times.request_timeout:g}s"}},
                 "worker": settings,
             }
-            worker = await Worker(config=config, folder=folder, engine="queue").start()
+            worker = await Worker(config=config, folder=folder, engine="sqlite").start()
             ends.push_async_callback(worker.kill)
             workers.append(await worker.wait_registered())
         backend = QueueBackend(store=store)

@@ -230,10 +230,6 @@ def _config(campaign: Campaign, engines: Mapping[str, object]) -> dict[str, Any]
     config = campaign.world.config(api=api, **options.settings())
     config["workflow"]["restate"]["admin_endpoint"] = campaign.clocks.url
     for name in engines:
-        section = {
-            "url": campaign.to_target.url,
-            "longest_carry": options.carry,
-            "bug": options.bug,
-        }
-        config["compute"][name] = section
+        section = {"url": campaign.to_target.url, "longest_carry": options.carry}
+        config["compute"][name] = section | ({"bug": options.bug} if options.bug else {})
     return config

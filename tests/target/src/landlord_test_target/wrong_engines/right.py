@@ -5,6 +5,10 @@ from typing import TypeVar
 
 import attrs
 
+import landlord_engine_sqlite
+from landlord_engine_sqlite.engine import SqliteEngine, SqliteSettings
+from landlord_engine_sqlite.steps import SqliteSteps
+from landlord_engine_sqlite.store import Job, Store
 from landlord_engines_core import codec
 from landlord_engines_core.engine import (
     Capability,
@@ -14,10 +18,6 @@ from landlord_engines_core.engine import (
     Support,
 )
 from landlord_engines_core.settings import Secret
-from landlord_test_target import queue_engine
-from landlord_test_target.queue_engine.engine import QueueEngine, QueueSettings
-from landlord_test_target.queue_engine.steps import QueueSteps
-from landlord_test_target.queue_engine.store import Job, Store
 
 __all__ = ["JournalSteps", "RightEngine", "RightSettings", "create", "factory"]
 
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
-class RightSettings(QueueSettings):
+class RightSettings(SqliteSettings):
     """The settings, with a secret."""
 
     token: Secret | None = None
 
 
 @attrs.frozen(kw_only=True)
-class JournalSteps(QueueSteps):
+class JournalSteps(SqliteSteps):
     """Steps whose values are kept in a table."""
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
@@ -49,10 +49,10 @@ class JournalSteps(QueueSteps):
         return self.store._rows(sql, *of_job)  # type: ignore[return-value]
 
 
-class RightEngine(QueueEngine):
+class RightEngine(SqliteEngine):
     """The engine, whose steps a wrong one can replace."""
 
-    steps: type[QueueSteps] = JournalSteps
+    steps: type[SqliteSteps] = JournalSteps
 
     async def dry_run_registration(self) -> Registration:
         """Say what `register` would say."""
@@ -81,7 +81,7 @@ def create(context: EngineContext) -> RightEngine:
 
 
 factory = attrs.evolve(
-    queue_engine.factory,
+    landlord_engine_sqlite.factory,
     info=EngineInfo(
         name="right",
         contract=1,

@@ -15,8 +15,8 @@ from pathlib import Path
 import attrs
 
 from landlord_engines_core.api import *
-from landlord_test_target.queue_engine.backend import QueueDispatcher
-from landlord_test_target.queue_engine.store import Lock, Store
+from landlord_engine_sqlite.backend import SqliteDispatcher
+from landlord_engine_sqlite.store import Lock, Store
 from landlord_test_target.wrong_engines.right import JournalSteps, RightEngine, factory as right
 
 FULL = Support.FULL
@@ -35,7 +35,7 @@ def with_steps(kind):
         steps = kind
     return own(Wrong)
 
-def with_backend(dispatcher=QueueDispatcher, mode=None):
+def with_backend(dispatcher=SqliteDispatcher, mode=None):
     @asynccontextmanager
     async def backend(settings, folder):
         async with right.local_backend(settings, folder) as started:
@@ -189,7 +189,7 @@ class Steps(JournalSteps):
 factory = with_steps(Steps)
 """,
     "JOB-3": """
-class Dispatcher(QueueDispatcher):
+class Dispatcher(SqliteDispatcher):
     async def poll(self, execution_id):
         polled = await super().poll(execution_id)
         failed = polled.state.has_ended
@@ -225,7 +225,7 @@ class Wrong(RightEngine):
 factory = own(Wrong)
 """,
     "JOB-13": """
-class Dispatcher(QueueDispatcher):
+class Dispatcher(SqliteDispatcher):
     killed = False
     async def kill(self, execution_id):
         type(self).killed = True
@@ -329,7 +329,7 @@ factory = changed(create, settings_type=Settings)
 VARIANTS: Mapping[str, str] = {
     "needs-a-path": """
 def create(context):
-    if not context.settings.path:
+    if not Path(context.settings.path).is_absolute():
         raise SettingsError("path is missing")
     return right.create_engine(context)
 factory = changed(create)
@@ -371,7 +371,7 @@ class Wrong(RightEngine):
 factory = own(Wrong)
 """,
     "forgetful": """
-class Dispatcher(QueueDispatcher):
+class Dispatcher(SqliteDispatcher):
     async def poll(self, execution_id): return None
 factory = with_backend(Dispatcher)
 """,

@@ -8,59 +8,60 @@ from uuid import uuid4
 
 import attrs
 
-from landlord_engines_core import codec
-from landlord_engines_core.engine import (
+from landlord_engine_sqlite.steps import ResyncSteps, SqliteSteps
+from landlord_engine_sqlite.store import Job, Store
+from landlord_engines_core.api import (
     Capability,
+    CompletedJob,
+    Duration,
+    Ended,
     EngineContext,
     EngineInfo,
+    JobTasks,
+    Lease,
+    Refused,
     Registration,
     RegistrationState,
     Support,
     WorkerEngine,
-)
-from landlord_engines_core.models import CompletedJob
-from landlord_engines_core.queueing import (
-    Ended,
-    JobTasks,
-    Lease,
-    Refused,
-    Retry,
+    codec,
     pause,
     run_attempt,
 )
-from landlord_engines_core.settings.types import Duration
-from landlord_test_target.queue_engine.steps import QueueSteps, ResyncSteps
-from landlord_test_target.queue_engine.store import Job, Store
 
-__all__ = ["INFO", "QueueEngine", "QueueSettings", "create_engine"]
+__all__ = ["INFO", "SqliteEngine", "SqliteSettings", "create_engine"]
 
 INFO = EngineInfo(
-    name="queue",
+    name="sqlite",
     contract=1,
-    capabilities={Capability.TENANT_LOCK: Support.FULL, Capability.RESYNC: Support.FULL},
+    capabilities={
+        Capability.TENANT_LOCK: Support.FULL,
+        Capability.JOURNAL: Support.FULL,
+        Capability.RESYNC: Support.FULL,
+    },
 )
 
 
 @attrs.frozen(kw_only=True)
-class QueueSettings:
-    """The section ``workflow.queue``.
+class SqliteSettings:
+    """The section ``workflow.sqlite``.
 
     Attributes:
-        path: The SQLite file.
-        poll_interval: The interval between two reads of the file.
+        path: The SQLite file. The engine creates it, readable for its own user only.
+        poll_interval: The interval between two reads of the file; SQLite announces no new rows.
         lease: The time without an extension after which another process may take a job.
     """
 
-    path: str = ""
+    path: str = "landlord-queue.db"
     poll_interval: Duration = Duration(0.1)
     lease: Duration = Duration(5.0)
 
 
 @attrs.define(kw_only=True)
-class QueueEngine(WorkerEngine):
+class SqliteEngine(WorkerEngine):
     """A worker engine for the jobs of one file, which other processes may share."""
 
-    settings: QueueSettings
+    settings: SqliteSettings
     context: EngineContext
     _owner: str = attrs.field(factory=lambda: uuid4().hex, init=False)
     _stopping: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
@@ -110,8 +111,8 @@ class QueueEngine(WorkerEngine):
                     store.release(job, "done")
                 case Refused(reason=reason):
                     store.release(job, "refused", reason)
-                case Retry(pause=seconds, reason=reason):
-                    store.release(job, "open", reason, seconds)
+                case retry:
+                    store.release(job, "open", retry.reason, retry.pause)
         # A cancelled job that has not ended continues on another worker.
         store.release(job, "open")
 
@@ -119,7 +120,7 @@ class QueueEngine(WorkerEngine):
         context, after = self.context, self.context.host.resync_after
         wanted = context.is_wanted
         if job.kind == "job":
-            steps = QueueSteps(job=job, store=store, is_wanted=wanted, resync_after=after)
+            steps = SqliteSteps(job=job, store=store, is_wanted=wanted, resync_after=after)
             await context.run_job(job.body, steps)
             return
         ended = codec.loads(job.body, CompletedJob)
@@ -129,6 +130,6 @@ class QueueEngine(WorkerEngine):
         store.send_resync((await context.resync(ended, resync)).follow_up)
 
 
-def create_engine(context: EngineContext) -> QueueEngine:
+def create_engine(context: EngineContext) -> SqliteEngine:
     """Create the engine."""
-    return QueueEngine(settings=context.settings, context=context)
+    return SqliteEngine(settings=context.settings, context=context)

@@ -1,4 +1,4 @@
-"""The steps of jobs and resyncs, without a journal and with a row as the lock."""
+"""The steps of jobs and resyncs: a journal, and a row as the tenant's lock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,19 +7,28 @@ from typing import TypeVar
 
 import attrs
 
-from landlord_engines_core.errors import ExecutionEnded, StillRunning, Superseded
-from landlord_engines_core.models import JobStart, Operation, Record, Transition
-from landlord_engines_core.queueing import (
+from landlord_engine_sqlite.store import Job, Lock, Store
+from landlord_engines_core.api import (
+    NONE_LOST,
+    Contender,
+    ExecutionEnded,
+    IsWanted,
+    JobStart,
+    LostAttempts,
+    Operation,
+    Record,
+    StillRunning,
+    Superseded,
+    Transition,
+    codec,
     describe_holder,
+    is_superseded,
     order_time,
     plan_resync,
     refuse_superseded,
 )
-from landlord_engines_core.steps import NONE_LOST, LostAttempts
-from landlord_engines_core.tenants.order import Contender, IsWanted, is_superseded
-from landlord_test_target.queue_engine.store import Job, Lock, Store
 
-__all__ = ["QueueSteps", "ResyncSteps"]
+__all__ = ["ResyncSteps", "SqliteSteps"]
 
 T = TypeVar("T")
 
@@ -28,8 +37,8 @@ _LOOK = 0.05
 
 
 @attrs.frozen(kw_only=True)
-class QueueSteps:
-    """The steps of one attempt."""
+class SqliteSteps:
+    """The steps of one attempt. Each write checks that the attempt still has the lease."""
 
     job: Job
     store: Store
@@ -42,9 +51,14 @@ class QueueSteps:
         return str(self.job.id)
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
-        """Run the action; each attempt repeats all actions, because they converge."""
-        _ = name, kind
-        return await action()
+        """Return the value that an earlier attempt journaled, or run the action and journal its value."""
+        if (value := self.store.journaled(self.job.id, name)) is not None:
+            return codec.loads(value, kind)
+        done = await action()
+        with self.store.transaction():
+            self._check_lease()
+            self.store.write_journal(self.job.id, name, codec.dumps(done))
+        return done
 
     async def acquire(self, tenant: str, start: JobStart) -> Record:
         """Acquire the lock once its holder, and the resync of that holder's job, have ended."""
@@ -146,7 +160,7 @@ class QueueSteps:
 
 
 @attrs.frozen(kw_only=True)
-class ResyncSteps(QueueSteps):
+class ResyncSteps(SqliteSteps):
     """The steps of the resync ``after`` a job; every job preempts them."""
 
     after: int
@@ -177,5 +191,5 @@ class ResyncSteps(QueueSteps):
 
 async def _wait_freed(store: Store, job_id: int) -> None:
     """Poll until no task can be working on a job; the queue sends no events."""
-    while (row := store.job(job_id)) is not None and row.is_leased:
+    while (row := store.job(job_id)) is not None and row.is_leased:  # noqa: ASYNC110  # see above
         await asyncio.sleep(_LOOK)

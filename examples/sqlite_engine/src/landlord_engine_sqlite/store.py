@@ -1,4 +1,4 @@
-"""The queue: jobs with their leases, and each tenant's lock and record."""
+"""The backend: jobs with their leases and journals, and each tenant's lock and record."""
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
@@ -9,18 +9,25 @@ from typing import Any
 
 import attrs
 
-from landlord_engines_core import codec
-from landlord_engines_core.models import FollowUp, Record
+from landlord_engines_core.api import (
+    EngineFailed,
+    FollowUp,
+    Record,
+    codec,
+)
 
 __all__ = ["Job", "Lock", "Store"]
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
+PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, kind TEXT NOT NULL DEFAULT 'job',
     state TEXT NOT NULL DEFAULT 'open', due REAL NOT NULL DEFAULT 0, reason TEXT DEFAULT '',
     owner TEXT DEFAULT '', lease REAL NOT NULL DEFAULT 0, attempt INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS journal (
+    job INTEGER NOT NULL, step TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (job, step)
 );
 CREATE TABLE IF NOT EXISTS tenants (
     tenant TEXT PRIMARY KEY, job INTEGER NOT NULL, resync INTEGER NOT NULL, record BLOB NOT NULL
@@ -29,6 +36,10 @@ CREATE TABLE IF NOT EXISTS tenants (
 
 _BUSY = 60.0
 """Seconds that a statement waits for another process, which may be frozen while it writes."""
+
+
+def _encode(body: bytes | str) -> bytes:
+    return body.encode() if isinstance(body, str) else body
 
 
 @attrs.frozen(kw_only=True)
@@ -40,13 +51,14 @@ class Job:
     """
 
     id: int
-    body: bytes
+    # A row that a person inserts has text instead of bytes.
+    body: bytes = attrs.field(converter=_encode)
     kind: str
     state: str
+    reason: str
     owner: str
     lease: float
     attempt: int
-    reason: str
 
     @property
     def is_open(self) -> bool:
@@ -69,12 +81,23 @@ class Lock:
 
 
 class Store:
-    """A connection to the file. Calls are not awaited, because each takes microseconds."""
+    """A connection to the file. Calls are not awaited, because each takes microseconds.
+
+    Raises:
+        EngineFailed: The file cannot be opened or created.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
+        try:
+            # Bodies hold configurations of tenants. SQLite gives its other files the same mode.
+            path.touch(mode=0o600)
+            self._database = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
+            self._database.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise EngineFailed(
+                f"{path} cannot be opened: {error}", hint="check workflow.sqlite.path"
+            ) from error
         self._database.row_factory = sqlite3.Row
-        self._database.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Close the connection."""
@@ -114,7 +137,7 @@ class Store:
         sql = f"""
             UPDATE jobs SET owner = ?2, lease = ?3, attempt = attempt + 1
             WHERE id = ({due} LIMIT 1) RETURNING *
-        """  # ours
+        """  # noqa: S608  # ours
         return next(map(_job, self._rows(sql, time(), owner, time() + seconds)), None)
 
     def extend(self, owner: str, seconds: float) -> Collection[tuple[int, int]]:
@@ -124,9 +147,9 @@ class Store:
             Id and attempt of each job that may continue; an ended job keeps its lease and is left out.
         """
         held = "owner = ? AND lease > ?"
-        rows = self._rows(f"SELECT * FROM jobs WHERE {held}", owner, time())  # ours
+        rows = self._rows(f"SELECT * FROM jobs WHERE {held}", owner, time())  # noqa: S608  # ours
         if any(row["lease"] < time() + seconds * 2 / 3 for row in rows):
-            sql = f"UPDATE jobs SET lease = ? WHERE {held}"  # ours
+            sql = f"UPDATE jobs SET lease = ? WHERE {held}"  # noqa: S608  # ours
             self._rows(sql, time() + seconds, owner, time())
         return {(row["id"], row["attempt"]) for row in rows if row["state"] == "open"}
 
@@ -147,6 +170,15 @@ class Store:
         """Count the jobs that still have to run, or are being stopped."""
         sql = "SELECT count(*) AS n FROM jobs WHERE state = 'open' OR lease > ?"
         return int(self._rows(sql, time())[0]["n"])
+
+    def journaled(self, job_id: int, step: str) -> bytes | None:
+        """Read the value of a finished step, if it has finished."""
+        sql = "SELECT value FROM journal WHERE job = ? AND step = ?"
+        return next((row["value"] for row in self._rows(sql, job_id, step)), None)
+
+    def write_journal(self, job_id: int, step: str, value: bytes) -> None:
+        """Journal the value of a finished step."""
+        self._rows("INSERT INTO journal VALUES (?, ?, ?)", job_id, step, value)
 
     def lock(self, tenant: str) -> Lock:
         """Read a tenant's lock."""
