@@ -75,6 +75,8 @@ def _run_pytest(folder: Path, text: str, arguments: tuple[str, ...]) -> None:
             # No plugins and settings of the environment or of the folder where the command is called.
             *("--disable-plugin-autoload", "-p", PLUGIN, "-p", "no:cacheprovider"),
             *("-c", str(folder / "pytest.ini"), "--rootdir", str(folder)),
+            # A process may run the command twice: the default mode finds the first run's module again.
+            *("--import-mode", "importlib"),
             *("--conformance-reports", str(folder / "reports"), "-q", str(module)),
             *arguments,
         ]
