@@ -1,6 +1,7 @@
 """The command `landlord-host conformance`: the kit without a file of the author."""
 
 import json
+import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,13 +71,13 @@ def _run_pytest(folder: Path, text: str, arguments: tuple[str, ...]) -> None:
     # Settings may hold secrets: only this user reads the folder.
     module.write_text(text, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    # Of an earlier run in this process.
+    sys.modules.pop(module.stem, None)
     pytest.main(
         [
             # No plugins and settings of the environment or of the folder where the command is called.
             *("--disable-plugin-autoload", "-p", PLUGIN, "-p", "no:cacheprovider"),
             *("-c", str(folder / "pytest.ini"), "--rootdir", str(folder)),
-            # A process may run the command twice: the default mode finds the first run's module again.
-            *("--import-mode", "importlib"),
             *("--conformance-reports", str(folder / "reports"), "-q", str(module)),
             *arguments,
         ]
