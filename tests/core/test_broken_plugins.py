@@ -198,6 +198,8 @@ def install_all(folder: Path) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def _only_these(path: list[str]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        # Most engines of the list wait, and a plain run has two cores.
+        patch.setattr(os, "cpu_count", lambda: 8)
         patch.setattr(sys, "path", path)
         patch.setattr(describe, "LONGEST_STAGE", LIMIT)
         patch.setattr(checking, "LONGEST_STAGE", LIMIT)
@@ -255,7 +257,7 @@ def is_blamed(broken: Broken, trial: Trial) -> bool:
 
 def test_check_names_each_plugin_that_fails_a_call_and_the_next_step() -> None:
     # Most of them wait.
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(6) as pool:
         trials = list(zip(BY_CHECK, pool.map(checked, BY_CHECK), strict=True))
 
     assert [one for one in trials if not is_blamed(*one)] == []

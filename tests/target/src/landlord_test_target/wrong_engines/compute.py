@@ -43,7 +43,7 @@ class Wrong(FolderCompute):
         begun = self._folder.parent / f"begun-{name}"
         if begun.exists(): return False
         begun.touch()
-        time.sleep(0.05)
+        time.sleep(1)
         result = work()
         begun.unlink()
         return result
@@ -111,7 +111,7 @@ class Wrong(FolderCompute):
         self._folder.mkdir(parents=True, exist_ok=True)
         unfinished = self._file(spec.tenant).with_suffix(".unfinished")
         unfinished.touch()
-        time.sleep(0.05)
+        time.sleep(1)
         unfinished.unlink()
         return await super().provision(spec)
     async def destroy(self, tenant, location):
@@ -124,7 +124,7 @@ factory = own(Wrong)
     "LATE-1": """
 class Wrong(FolderCompute):
     async def provision(self, spec):
-        time.sleep(0.05)
+        time.sleep(1)
         return await super().provision(spec)
     async def destroy(self, tenant, location):
         was = await super().destroy(tenant, location)
