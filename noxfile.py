@@ -57,7 +57,7 @@ def install_editable(
     examples = (f"./examples/{name}_engine" for name in ("direct", "folder", "sqlite"))
     folders = (core + ENGINES, restate + extra, stub, *examples, "./tests/target")
     editable = (argument for folder in folders for argument in ("-e", folder))
-    # Build isolation would create an environment for each of the five, in 8 s of processor time.
+    # Build isolation would create an environment for each of them, in 8 s of processor time.
     install(session, group="build")
     install(session, "--no-build-isolation", *options, *editable, group=group)
     # The tests start hundreds of processes. Where Python may write no bytecode, each would compile

@@ -144,7 +144,7 @@ def declare(name, create_engine):
         info=info, settings_type=MockSettings, create_engine=create_engine
     )
 
-uncreatable = declare("uncreatable", fail)
+failing = declare("failing", fail)
 slow = declare("slow", lambda context: Slow())
 stuck = declare("stuck", lambda context: Stuck())
 """
@@ -160,7 +160,7 @@ def distribution_folder(tmp_path: Path) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[landlord.worker_engines]\nown = own_engine:factory\n"
-        "[landlord.compute_engines]\nuncreatable = own_compute:uncreatable\nslow = own_compute:slow\n"
+        "[landlord.compute_engines]\nfailing = own_compute:failing\nslow = own_compute:slow\n"
         "stuck = own_compute:stuck\n"
     )
     return tmp_path
@@ -462,10 +462,10 @@ def test_an_engine_that_cannot_be_created_ends_with_3_and_no_value_is_shown(star
 def test_a_compute_engine_that_cannot_be_created_is_named_and_no_value_is_shown(
     start: Start,
 ) -> None:
-    code, text = wait_end(start("", "--set=worker.compute_provider=uncreatable"))
+    code, text = wait_end(start("", "--set=worker.compute_provider=failing"))
 
     assert code == 2
-    assert "uncreatable (own 1.0" in text
+    assert "failing (own 1.0" in text
     assert "KeyError" in text
     assert "sesame" not in text
 

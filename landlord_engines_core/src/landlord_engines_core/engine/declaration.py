@@ -1,4 +1,4 @@
-"""Checks of the factory of a worker engine, without its settings and without a backend."""
+"""Checks of the factory of a worker engine, before settings are read or a backend is reached."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
