@@ -25,10 +25,10 @@ DISTRIBUTIONS = (
     "landlord_engines_restate",
     "landlord_engines_stepfunctions_stub",
 )
-OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
-PYTHONS = sorted({"3.11", "3.12", "3.13", OWN})
+CURRENT_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYTHONS = sorted({"3.11", "3.12", "3.13", CURRENT_PYTHON})
 
-# Without npm on the machine, this wheel of Node.js provides it, and npm fetches restate-server.
+# npm fetches restate-server. Where the machine has no npm, the extra brings it in a wheel of Node.js.
 LOCAL = "" if shutil.which("npm") else "[local]"
 
 # The extra of the Restate engine that runs a restate-server in a container.
@@ -52,7 +52,7 @@ def install(session: nox.Session, *what: str, group: str | None = None) -> None:
 def install_editable(
     session: nox.Session, group: str, *options: str, extra: str = CONTAINER
 ) -> None:
-    """Install all distributions, the examples and the tests' own from their folders, and tools."""
+    """Install all distributions, the examples, the package of the tests and a group of tools, editable."""
     core, restate, stub = (f"./{name}" for name in DISTRIBUTIONS)
     examples = (f"./examples/{name}_engine" for name in ("direct", "folder", "sqlite"))
     folders = (core + ENGINES, restate + extra, stub, *examples, "./tests/target")
@@ -60,8 +60,8 @@ def install_editable(
     # Build isolation would create an environment for each of them, in 8 s of processor time.
     install(session, group="build")
     install(session, "--no-build-isolation", *options, *editable, group=group)
-    # The tests start hundreds of processes. Where Python may write no bytecode, each would compile
-    # what is installed from folders again.
+    # The tests start hundreds of processes. Where this variable is set, each of them compiles the
+    # editable packages again.
     session.env["PYTHONDONTWRITEBYTECODE"] = None
 
 
@@ -113,7 +113,7 @@ def tests(session: nox.Session) -> None:
     install_editable(session, "test")
     # Many tests wait for processes, so more of them than cores can run at once.
     args = ("-n", "4", "--durations=25", "--ignore=tests/e2e")
-    if session.python == OWN:
+    if session.python == CURRENT_PYTHON:
         measured_pytest(session, *args)
     else:
         session.run("pytest", *args, *session.posargs)
@@ -134,7 +134,7 @@ def e2e(session: nox.Session) -> None:
         measured_pytest(session, *args)
 
 
-@nox.session(requires=[f"tests-{OWN}", "e2e"])
+@nox.session(requires=[f"tests-{CURRENT_PYTHON}", "e2e"])
 def coverage(session: nox.Session) -> None:
     """Require that `tests` and `e2e` together cover every branch."""
     install(session, "coverage[toml]")
@@ -160,7 +160,7 @@ def demo(session: nox.Session) -> None:
 def third_party(session: nox.Session) -> None:
     """Show an engine that is not ours at work, without Restate: `nox -s third_party`.
 
-    Not part of a plain run. Two workers carry tenants, and one of them is killed.
+    Not part of a plain run. Two workers serve tenants, and one of them is killed.
     """
     install(session, group="build")
     folder = Path(session.create_tmp()).resolve()
@@ -193,16 +193,16 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Send ten thousand bodies of all kinds: `nox -s fuzz -- --seed 7`, not part of a plain run."""
+    """Send ten thousand jobs with odd bodies: `nox -s fuzz -- --seed 7`, not part of a plain run."""
     install_editable(session, "test", extra=LOCAL)
     session.run("pytest", "-s", "tests/e2e/test_fuzz.py", "--bodies=10000", *session.posargs)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Kill what serves tenants, at random and at each message: `nox -s faults -- --seed 7`.
+    """Kill workers and servers, at random and at each message of a worker: `nox -s faults -- --seed 7`.
 
-    Not part of a plain run, which kills at some messages. The long tests have a short campaign.
+    Not part of a plain run, which kills at three messages. The long tests have a short campaign.
     """
     install_editable(session, "test", extra=LOCAL)
     campaigns = ("tests/e2e/test_faults.py", "tests/e2e/test_every_point.py")
@@ -214,13 +214,13 @@ def faults(session: nox.Session) -> None:
 def endings(session: nox.Session) -> None:
     """Kill jobs while requests are late, and look what is left: `nox -s endings -- --seed 7`.
 
-    Not part of a plain run, which plays two on the tests' target. `--stories DIR` keeps the story of
-    each case.
+    Not part of a plain run, which runs two cases on the tests' target. `--stories DIR` keeps a timeline
+    of each case.
     """
     install_editable(session, "test", extra=LOCAL)
-    played = ("tests/e2e/docker/test_endings.py", "tests/e2e/test_endings.py")
+    files = ("tests/e2e/docker/test_endings.py", "tests/e2e/test_endings.py")
     size = (*WHOLE, "--cases=40", "--step-timeout=20")
-    session.run("pytest", "-s", *played, *size, *session.posargs)
+    session.run("pytest", "-s", *files, *size, *session.posargs)
 
 
 @nox.session

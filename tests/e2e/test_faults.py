@@ -28,8 +28,8 @@ from landlord_test_target.faults.versions import Versions
 from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
 
-CHANCES = {"slow": 0.05, "fail": 0.03, "lose": 0.1}
-"""Of each call to the target: how slow it is, and how often it fails or loses its answer."""
+RANDOM_FAULTS = {"slow": 0.05, "fail": 0.03, "lose": 0.1}
+"""The longest delay of a call to the target in seconds; the shares of calls that fail, and that get no answer."""
 
 
 @attrs.frozen(kw_only=True)
@@ -130,10 +130,10 @@ async def own_restate(tmp_path: Path, disk: SmallDisk | None) -> AsyncIterator[R
 def injector_on(
     campaign: Campaign, size: Size, load: Load, disk: SmallDisk | None, seed: int
 ) -> Injector:
-    moments = FaultTimes(target=campaign.world.target, load=load)
+    fault_times = FaultTimes(target=campaign.world.target, load=load)
     return Injector(
         campaign=campaign,
-        fault_times=moments,
+        fault_times=fault_times,
         load=load,
         seed=seed,
         kills=size.kills,
@@ -149,7 +149,7 @@ async def test_no_tenant_is_lost_duplicated_or_stuck_whatever_is_killed(
     own_world: World, size: Size, disk: SmallDisk | None, pytestconfig: pytest.Config
 ) -> None:
     seed, operations = pytestconfig.getoption("seed", 1), pytestconfig.getoption("operations", 40)
-    await own_world.target.set_random_faults(seed, **CHANCES)
+    await own_world.target.set_random_faults(seed, **RANDOM_FAULTS)
     options = CampaignOptions(
         workers=2, second=True, skew=size.skew, seed=seed, step_timeout=size.step_timeout
     )
@@ -181,11 +181,12 @@ async def test_no_tenant_is_lost_duplicated_or_stuck_whatever_is_killed(
     wrong = [finding for finding in findings if finding.oracle != "slow"]
     assert not wrong, "\n".join((f"seed {seed}", *stories))
     assert campaign.worker.is_running
-    landed = sum(each.hit_call for each in injector.fault_times.faults if each.is_kill)
+    hits = sum(each.hit_call for each in injector.fault_times.faults if each.is_kill)
     # On a busy machine a call may be over before its kill comes (seen: 142 of 150, 4 of 5).
-    assert landed >= 0.9 * injector.killed - 1
+    assert hits >= 0.9 * injector.killed - 1
     if size.is_long:
-        measured = {fault.kind for fault, _, took in judge.measure().after_one_kill() if took}
+        measured = {fault.kind for fault, _, seconds in judge.measure().after_one_kill() if seconds}
+        # The kind of an outage names its seconds.
         assert any(kind.endswith(" s") for kind in measured), measured
         assert len(judge.given_up) <= 0.05 * len(load.tenants)
         # A busy machine makes a few operations late. A defect makes most of them late.

@@ -1,4 +1,4 @@
-"""The pytest plugin of the kit: an option, and a report for each engine under test.
+"""The pytest plugin of the conformance kit: an option, and a report for each engine under test.
 
 pytest imports this module in every run of an environment with the kit. The module imports the rest
 only if a suite of the kit ran.
@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _Collector:
-    """The results of this run, in the only process or in the controller of pytest-xdist."""
+    """The results of this run, in its main process: with pytest-xdist, the controller."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder

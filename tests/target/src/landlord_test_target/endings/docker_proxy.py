@@ -25,7 +25,7 @@ __all__ = ["MOMENTS", "DockerProxy", "Request", "run_docker_proxy"]
 
 _CALLS_OF_PROVISION = [
     *product(("pull", "create"), (BEFORE, DURING, AFTER)),
-    # An empty answer, or one that is read at once, has no middle.
+    # An answer that is empty, or that is read at once, cannot be delayed in its middle.
     *product(("start", "inspect"), (BEFORE, AFTER)),
 ]
 _CALLS_OF_UPDATE = [
@@ -78,7 +78,7 @@ class DockerProxy:
     """The proxy, which keeps all requests that concern a tenant.
 
     Attributes:
-        hosts: The daemon's address for each worker.
+        hosts: The address that each worker uses in place of the daemon's.
         requests: All requests that concern a tenant.
     """
 
@@ -92,8 +92,8 @@ class DockerProxy:
     def delay(self, tenant: str, delays: Sequence[Delay]) -> None:
         """Delay these requests of a tenant, counted from now on."""
         self._delays[tenant] = list(delays)
-        for late_call in delays:
-            self._counts[tenant, late_call.call] = 0
+        for chosen in delays:
+            self._counts[tenant, chosen.call] = 0
 
     def requests_of(self, tenant: str) -> list[Request]:
         """Return one tenant's requests, in order."""
@@ -102,9 +102,9 @@ class DockerProxy:
     async def handle(self, worker: int, incoming: web.Request) -> web.StreamResponse:
         """Pass one request on."""
         request = self._parse_request(worker, incoming)
-        late = self._choose_delays(request)
+        sleep_at = self._choose_delays(request)
         body = await incoming.read()
-        await late(BEFORE)
+        await sleep_at(BEFORE)
         request.sent = time()
         headers = _end_to_end_headers(incoming.headers)
         async with self.session.request(
@@ -112,31 +112,32 @@ class DockerProxy:
         ) as answer:
             request.status = answer.status
             if request.call == "pull":
-                return await self._stream_answer(incoming, answer, late, request)
+                return await self._stream_answer(incoming, answer, sleep_at, request)
             content = await answer.read()
         request.answered = time()
         if request.call == "create" and request.status == HTTPStatus.CREATED:
             made = str((await answer.json())["Id"])
             self._tenants[made] = request.tenant
             request.container = made
-        await late(AFTER)
-        return await _send_answer(incoming, answer, content, late)
+        await sleep_at(AFTER)
+        return await _send_answer(incoming, answer, content, sleep_at)
 
     async def _stream_answer(
         self,
         incoming: web.Request,
         answer: aiohttp.ClientResponse,
-        late: "DelayAt",
+        sleep_at: "DelayAt",
         request: Request,
     ) -> web.StreamResponse:
-        await late(AFTER)
+        await sleep_at(AFTER)
         response = web.StreamResponse(
             status=answer.status, headers=_end_to_end_headers(answer.headers)
         )
         with suppress(OSError):
             await response.prepare(incoming)
-            await late(DURING)
-            # If the worker has closed its connection, the proxy closes its own, as without a proxy.
+            await sleep_at(DURING)
+            # A worker that has closed its connection ends this loop, and with it the connection to the
+            # daemon. So the daemon sees the end that it would see without a proxy.
             async for data in answer.content.iter_any():
                 await response.write(data)
             await response.write_eof()
@@ -174,19 +175,19 @@ DelayAt = Callable[[str], Coroutine[None, None, None]]
 
 
 async def _sleep(delays: Mapping[str, float], moment: str) -> None:
-    # The delay itself is what the case needs.
+    # No event to wait for: the delay is the fault that a case plans.
     await asyncio.sleep(delays.get(moment, 0))
 
 
 async def _send_answer(
-    incoming: web.Request, answer: aiohttp.ClientResponse, body: bytes, late: "DelayAt"
+    incoming: web.Request, answer: aiohttp.ClientResponse, body: bytes, sleep_at: "DelayAt"
 ) -> web.StreamResponse:
     response = web.StreamResponse(status=answer.status, headers=_end_to_end_headers(answer.headers))
     if body:
         response.content_length = len(body)
     with suppress(OSError):
         await response.prepare(incoming)
-        await late(DURING)
+        await sleep_at(DURING)
         if body:
             await response.write(body)
         await response.write_eof()
