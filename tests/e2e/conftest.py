@@ -38,6 +38,7 @@ MEASURED = (
     "docker/test_volumes.py",
     "test_bad_jobs.py",
     "test_dev.py",
+    "test_frozen_worker.py",
     "test_move.py",
     "test_order.py",
     "test_registration.py",

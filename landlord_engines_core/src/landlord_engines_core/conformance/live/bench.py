@@ -188,6 +188,11 @@ class Bench:
 
         return await self.wait(look, f"worker {worker.number} did not end", within)
 
+    def require(self, what: str, *, holds: bool) -> None:
+        """Break the rule, with these words, unless a condition holds."""
+        if not holds:
+            raise self.broken(what)
+
     def broken(self, what: str, worker: LiveWorker | None = None) -> RuleBroken:
         """Tell what broke the rule, with the story."""
         log = []

@@ -81,8 +81,10 @@ async def check_body(bench: Bench) -> None:
     await bench.dispatch(Script(job="a", tenant="t \u00e9\u4e2d"))
     attempt = (await bench.wait_event("attempt begins", job="a"))[0]
     (sent,) = bench.ledger.read("dispatched", job="a")
-    if attempt.facts["body"] != sent.facts["body"]:
-        raise bench.broken("run_job got another body than was dispatched")
+    bench.require(
+        "run_job got another body than was dispatched",
+        holds=attempt.facts["body"] == sent.facts["body"],
+    )
 
 
 async def check_execution_id(bench: Bench) -> None:
