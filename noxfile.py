@@ -114,7 +114,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests that need no backend, on each Python that is there."""
     install_editable(session, "test")
     # Many tests wait for processes, so more of them than cores can run at once.
-    args = ("-n", "4", "--durations=25", "--ignore=tests/e2e")
+    args = ("-n", "4", "--dist", "worksteal", "--durations=25", "--ignore=tests/e2e")
     if session.python == CURRENT_PYTHON:
         measured_pytest(session, *args)
     else:

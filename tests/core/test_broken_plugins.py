@@ -220,6 +220,7 @@ def is_listed(broken: Broken, document: Mapping[str, Any]) -> bool:
 
 
 # One test for all, since each of the tests' processes would read the list anew.
+@pytest.mark.unmeasured
 def test_the_list_names_each_plugin_that_cannot_be_loaded_and_the_next_step() -> None:
     result = CliRunner().invoke(landlord_host, ["engines", "--wide", "--json"])
     document = json.loads(result.stdout)
@@ -255,6 +256,7 @@ def is_blamed(broken: Broken, trial: Trial) -> bool:
     return named and right and broken.told in failure.message and "sesame" not in str(trial)
 
 
+@pytest.mark.unmeasured
 def test_check_names_each_plugin_that_fails_a_call_and_the_next_step() -> None:
     # Most of them wait.
     with ThreadPoolExecutor(6) as pool:

@@ -235,7 +235,8 @@ async def _preempt(
     while verdict == Verdict.RUNNING:
         first, _ = await select(ended=end, pause=ctx.sleep(timedelta(seconds=pause)))
         waited += pause
-        if first == "ended":
-            return
-        verdict = (await compare(kill_running=waited >= PATIENCE)).verdict
         pause = min(2 * pause, LONGEST_PAUSE)
+        ended = first == "ended"
+        verdict = (
+            Verdict.FREE if ended else (await compare(kill_running=waited >= PATIENCE)).verdict
+        )
