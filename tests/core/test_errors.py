@@ -25,9 +25,9 @@ def test_every_error_has_its_own_code_and_is_in_the_diagram() -> None:
     assert len(set(codes)) == len(codes)
     for kind in CLASSES:
         line = next(
-            one
-            for one in str(errors.__doc__).splitlines()
-            if f" {kind.__name__} " in f" {one.strip('│├└─ ')} "
+            row
+            for row in str(errors.__doc__).splitlines()
+            if f" {kind.__name__} " in f" {row.strip('│├└─ ')} "
         )
         assert kind.code in line
 

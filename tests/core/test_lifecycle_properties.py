@@ -130,11 +130,11 @@ async def test_an_engine_is_shut_down_once_and_its_states_only_advance(
 
 
 @given(st.lists(st.sampled_from(EngineState), min_size=1, max_size=8))
-def test_states_never_go_backwards(wanted: list[EngineState]) -> None:
+def test_states_never_go_backwards(states: list[EngineState]) -> None:
     engine = GeneratedEngine(listens=True, lasts=None, seen=[], ends=True)
     running = lifecycle(engine, RecordingLogger())
 
-    for state in wanted:
+    for state in states:
         if ORDER.index(state) > ORDER.index(running.state):
             running._enter(state)
             assert running.state is state

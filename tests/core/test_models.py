@@ -97,13 +97,13 @@ def test_a_resync_without_a_repair_leaves_the_history_unchanged() -> None:
     record = Record().with_start("inv_1", NOTE)
     end = attrs.evolve(_transition("inv_2", removed=(Placement("mock"),)), operation="resync")
 
-    told = record.with_end(end)
+    ended = record.with_end(end)
     quiet = record.with_end(attrs.evolve(end, outcome=Outcome.ABSENT))
 
-    assert [t.execution_id for t in told.transitions] == ["inv_1", "inv_2"]
+    assert [t.execution_id for t in ended.transitions] == ["inv_1", "inv_2"]
     assert quiet.transitions == record.transitions
-    assert told.placements == quiet.placements == ()
-    assert not told.has_ended("inv_1")
+    assert ended.placements == quiet.placements == ()
+    assert not ended.has_ended("inv_1")
 
 
 def test_an_end_replaces_the_start() -> None:

@@ -73,14 +73,14 @@ class ClusterLoad:
     async def _has_all_ends(self, tenant: str, jobs: Collection[str]) -> bool:
         """Wait until the history has the end of each job."""
 
-        async def look() -> bool:
+        async def check() -> bool:
             history = await self.harness.history(tenant)
             return {
                 transition["execution_id"] for transition in history if transition["ended_at"]
             } >= set(jobs)
 
         try:
-            return await wait_for(look)
+            return await wait_for(check)
         except AssertionError:
             return False
 

@@ -68,19 +68,19 @@ async def failures(harness: Harness, job: str) -> list[str]:
 async def wait_set_apart(harness: Harness, job: str, pause: float) -> None:
     """Wait until a job was set apart for this long."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         return any(f"{APART} {pause:g} s" in failure for failure in await failures(harness, job))
 
-    await wait_for(look, within=120)
+    await wait_for(check, within=120)
 
 
 async def wait_ended(harness: Harness, job: str) -> dict[str, Any]:
     """Wait for the answer of a job that may need several workers."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         return bool((await harness.wait_row(job))["status"] == "completed")
 
-    await wait_for(look, within=120)
+    await wait_for(check, within=120)
     return await harness.wait_done(job)
 
 

@@ -76,27 +76,27 @@ def matrix() -> Iterator[Matrix]:
 
 async def end_idle_workers(harness: Harness, times: int) -> list[Exit]:
     """Start a worker, run one job and end the worker, this many times."""
-    ends = []
+    codes = []
     config = harness.config(drain_timeout=f"{DRAIN}s", compute_provider="mock")
     for _ in range(times):
         worker = await (await harness.launch(config)).wait_registered()
         assert await harness.run(harness.tenant(), "provision", "mock") == "created"
         since = monotonic()
-        ends.append(Exit(code=await worker.terminate(), seconds=monotonic() - since))
-    return ends
+        codes.append(Exit(code=await worker.terminate(), seconds=monotonic() - since))
+    return codes
 
 
 @pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.long)])
 async def test_an_idle_worker_ends_with_0_and_waits_for_nothing(
     harness: Harness, matrix: Matrix, times: int
 ) -> None:
-    ends = await end_idle_workers(harness, times)
+    codes = await end_idle_workers(harness, times)
 
-    seconds = sorted(end.seconds for end in ends)
+    seconds = sorted(end.seconds for end in codes)
     quick = sum(duration < 1 for duration in seconds)
     spread = f"{seconds[len(seconds) // 2]:.2f} s, at most {seconds[-1]:.2f} s"
     matrix.add_row("idle, after a job", DRAIN, 0, spread, f"{quick} of {times} within a second")
-    assert {end.code for end in ends} == {0}
+    assert {end.code for end in codes} == {0}
     assert seconds[-1] < SOON
     assert times < 100 or quick == times
 
@@ -149,8 +149,8 @@ async def test_a_hung_step_is_cancelled_at_the_deadline_and_completed_by_another
 
     assert end.code == 0
     assert SHORT <= end.seconds < SHORT + LATE
-    (cut,) = await worker.wait_logged("step cancelled")
-    assert (cut["step"], cut["tenant"], cut["execution_id"]) == ("apply", tenant, job)
+    (event,) = await worker.wait_logged("step cancelled")
+    assert (event["step"], event["tenant"], event["execution_id"]) == ("apply", tenant, job)
     await worker.wait_logged("requests to targets were cut at the drain's deadline")
     await harness.wait_done(job)
     assert len(await harness.target.resources(tenant)) == 1

@@ -80,10 +80,10 @@ async def wait_ended(campaign: Campaign, tenant: str, status: str, count: int) -
         " AND status = 'completed'"
     )
 
-    async def look() -> bool:
+    async def check() -> bool:
         return len(await campaign.harness.admin.query(sql)) >= count
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ async def check_result(campaign: Campaign, operation: str, tenant: str) -> None:
     expected = [] if operation == "archive" else [(config["version"], config["location"])]
     documents = [json.loads(row["document"]) for row in await target.resources(tenant)]
     assert [(document["version"], document["location"]) for document in documents] == expected
-    made = 2 if operation == "move" else 1
-    assert len(await target.ledger(tenant, "create", "201")) == made
+    resource_count = 2 if operation == "move" else 1
+    assert len(await target.ledger(tenant, "create", "201")) == resource_count
     history = await campaign.harness.history(tenant)
     assert all(transition["ended_at"] for transition in history)
     assert len(history) == (1 if operation == "create" else 2)

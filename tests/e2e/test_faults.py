@@ -113,9 +113,9 @@ def size(pytestconfig: pytest.Config) -> Size:
 @pytest.fixture
 def disk(size: Size, tmp_path: Path) -> Iterator[SmallDisk | None]:
     """Mount a small disk under restate-server, if that is possible."""
-    with ExitStack() as ends:
+    with ExitStack() as stack:
         folder = tmp_path / "disk"
-        yield None if NO_DISK else ends.enter_context(small_disk(folder, size.disk))
+        yield None if NO_DISK else stack.enter_context(small_disk(folder, size.disk))
 
 
 @pytest_asyncio.fixture(loop_scope="session")

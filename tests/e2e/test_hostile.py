@@ -24,14 +24,14 @@ Verdict = tuple[str, str]
 async def verdict(harness: Harness, execution_id: str) -> Verdict:
     """Return the job's result, or the reason why it is held."""
 
-    async def look() -> Verdict | None:
+    async def check() -> Verdict | None:
         row = await harness.wait_row(execution_id)
         if row["status"] == "completed":
             return row["completion_result"], row.get("completion_failure", "")
-        said = row.get("last_failure", "")
-        return ("held", said) if row["status"] == "backing-off" and said else None
+        failure = row.get("last_failure", "")
+        return ("held", failure) if row["status"] == "backing-off" and failure else None
 
-    ended = await wait_for(look)
+    ended = await wait_for(check)
     assert ended is not None
     return ended
 
@@ -76,10 +76,10 @@ async def test_any_configuration_is_applied_refused_or_held(harness: Harness, en
     verdicts = await asyncio.gather(*(send_config(config) for config in CONFIGS.values()))
 
     assert [
-        (name, result, said)
-        for name, (result, said) in zip(CONFIGS, verdicts, strict=True)
-        if not (result == "success" or said.startswith("[400]") or "LE402: " in said)
-        or len(said) > 5000
+        (name, result, failure)
+        for name, (result, failure) in zip(CONFIGS, verdicts, strict=True)
+        if not (result == "success" or failure.startswith("[400]") or "LE402: " in failure)
+        or len(failure) > 5000
     ] == []
     assert all(json.loads(line)["message"] for line in worker.log_text().splitlines())
 
@@ -117,15 +117,15 @@ async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(harness: H
     # A parsed body of this size would take twenty times its size in memory.
     raw = b'{"a": [' + b"[]," * (4 * MIB) + b"[]]}"
 
-    async def sample_memory_until(look: Callable[[], Awaitable[Any]]) -> None:
+    async def watch_memory_until(check: Callable[[], Awaitable[Any]]) -> None:
         nonlocal most
-        while not await look():
+        while not await check():
             most = max(most, process.memory_info().rss)
             await asyncio.sleep(0.02)
 
     jobs = [await harness.dispatcher.dispatch(body(harness.tenant(), raw)) for _ in range(2)]
     for job in jobs:
-        await asyncio.wait_for(sample_memory_until(lambda job=job: _is_held(harness, job)), 60)  # type: ignore[misc]
+        await asyncio.wait_for(watch_memory_until(lambda job=job: _is_held(harness, job)), 60)  # type: ignore[misc]
 
     assert most - before < 150 * MIB
     assert await harness.run(harness.tenant(), "provision", "mock") == "created"

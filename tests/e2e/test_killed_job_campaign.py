@@ -42,9 +42,9 @@ async def run_all_cases(
     )
 
     async def run_cases(cases: list[Case], *, api: bool) -> list[CaseRecord]:
-        still = draw_freezes(seed, ceil(len(cases) / AT_ONCE), times)
+        freezes = draw_freezes(seed, ceil(len(cases) / AT_ONCE), times)
         async with start_environment(case_target, api) as environment:
-            return await CaseRunner(environment=environment, at_once=AT_ONCE).run(cases, still)
+            return await CaseRunner(environment=environment, at_once=AT_ONCE).run(cases, freezes)
 
     half = len(cases) // 2
     case_records = await asyncio.gather(

@@ -11,7 +11,7 @@ from landlord_test_target.tenant_api import Landlord
 
 SOON = "1s"
 QUICK = "3s"
-"""The worker's step_timeout: the last look comes after it."""
+"""The worker's step_timeout: the last check comes after it."""
 
 
 @pytest.fixture
@@ -85,10 +85,10 @@ async def _wait_quiet(harness: Harness) -> None:
         " AND status <> 'completed' AND target_handler_name <> 'forget'"
     )
 
-    async def look() -> bool:
+    async def check() -> bool:
         return not await harness.admin.query(sql)
 
-    await wait_for(look, within=60)
+    await wait_for(check, within=60)
 
 
 async def _tenants_to_be_forgotten(harness: Harness) -> Sequence[str]:

@@ -116,12 +116,12 @@ async def test_a_tenant_may_be_called_anything(
         for name in NAMES:
             tenant = await landlord.create(name, compute_provider="target", version=1)
             ready = await landlord.wait_fields(tenant, status="ready")
-            made = await harness.target.resources(tenant)
+            resources = await harness.target.resources(tenant)
             await landlord.delete(tenant)
             await landlord.wait_removed(tenant)
             left = await harness.target.resources(tenant)
 
-            assert (ready["name"], len(made), left) == (name, 1, [])
+            assert (ready["name"], len(resources), left) == (name, 1, [])
 
 
 async def test_a_changed_configuration_replaces_a_job_that_backs_off(
@@ -271,7 +271,7 @@ async def created(
 
 
 async def wait_dispatching(gate: BlockableDispatcher) -> None:
-    async def look() -> bool:
+    async def check() -> bool:
         return gate.under_way > 0
 
-    await wait_for(look)
+    await wait_for(check)

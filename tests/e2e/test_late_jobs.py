@@ -280,10 +280,10 @@ class CaseRunner:
     async def _asked(self, tenant: str) -> None:
         before = len(self.landlord.requested_paths)
 
-        async def look() -> bool:
+        async def check() -> bool:
             return any(path.endswith(tenant) for path in self.landlord.requested_paths[before:])
 
-        await wait_for(look)
+        await wait_for(check)
 
     def _says(self, tenant: str, word: LandlordAnswer | None) -> None:
         if word is None:
@@ -323,10 +323,10 @@ async def _wait_resyncs(harness: Harness) -> None:
     where = f"target_service_name IN ('{harness.service}', '{harness.service}Resync')"
     sql = f"SELECT id FROM sys_invocation WHERE {where} AND status <> 'completed'"
 
-    async def look() -> bool:
+    async def check() -> bool:
         return not await harness.admin.query(sql)
 
-    await wait_for(look, within=60)
+    await wait_for(check, within=60)
 
 
 async def _read_left(harness: Harness, tenant: str) -> Left:

@@ -139,10 +139,10 @@ async def test_a_rolled_back_update_is_held_and_applied_only_once(harness: Harne
     await harness.wait_held(bad, "rolled back")
     retries = (await harness.wait_row(bad))["retry_count"]
 
-    async def look() -> bool:
+    async def check() -> bool:
         return bool((await harness.wait_row(bad))["retry_count"] > retries + 2)
 
-    await wait_for(look)
+    await wait_for(check)
     assert len(await harness.target.ledger(tenant, "update")) == 1
     assert (await harness.target.document(tenant))["version"] == 1
     assert await harness.run(tenant, "update", version=3) == "updated"

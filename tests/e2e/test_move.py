@@ -26,14 +26,14 @@ async def move_waiting(harness: Harness, *jobs: str, old: Worker) -> tuple[int, 
     """Repeat the command, as its output says, while an attempt of one of these jobs runs."""
     texts: list[str] = []
 
-    async def look() -> tuple[int, str] | None:
+    async def check() -> tuple[int, str] | None:
         code, text = await move(harness, old=old)
         texts.append(text)
         running = (last_line for last_line in text.splitlines() if last_line.startswith("running"))
         at_rest = not any(job in last_line for last_line in running for job in jobs)
         return (code, "".join(texts)) if at_rest else None
 
-    output = await wait_for(look)
+    output = await wait_for(check)
     assert output is not None
     return output
 
@@ -99,7 +99,7 @@ async def test_held_backing_off_and_waiting_jobs_continue_on_the_new_version(
     assert reduce_output(documented) <= reduce_output(printed)
 
     # The job's call to the lock is open as well.
-    assert sum(one.startswith("moved") for one in text.splitlines()) == 4
+    assert sum(line.startswith("moved") for line in text.splitlines()) == 4
     assert last_line(text, holds).startswith(f"moved {harness.service}/execute tenant '{held}'")
     assert last_line(text, holds).endswith("was backing-off")
     # `move` prints the state from before the pause, when an attempt may have been running.
@@ -274,14 +274,14 @@ async def test_a_url_that_is_no_old_version_is_refused_with_the_known_versions(
 
 async def count_pinned(harness: Harness, old: Worker) -> int:
     """Count the open invocations that are pinned to a version."""
-    (ours,) = (
+    (row,) = (
         deployment.id
         for deployment in await harness.admin.deployments()
         if deployment.uri.startswith(url(old))
     )
     rows = await harness.admin.query(
         "SELECT id FROM sys_invocation"
-        f" WHERE pinned_deployment_id = '{ours}' AND status <> 'completed'"
+        f" WHERE pinned_deployment_id = '{row}' AND status <> 'completed'"
     )
     return len(rows)
 

@@ -95,9 +95,11 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
     failed = [line for line in steps if line["message"] != "step cancelled"]
     # On a busy machine a call may reach its deadline. A waiting job has no deadline.
     assert [line for line in failed if not _has_acted(line, rows, STEP_TIMEOUT / scale)] == []
-    asked = [row["tenant"] for row in rows if (row["call"], row["outcome"]) == ("create", "asked")]
-    assert set(asked) == set(tenants) - ghosts
-    again = {tenant for tenant, times in Counter(asked).items() if times > 1}
+    tenants_asked = [
+        row["tenant"] for row in rows if (row["call"], row["outcome"]) == ("create", "asked")
+    ]
+    assert set(tenants_asked) == set(tenants) - ghosts
+    again = {tenant for tenant, times in Counter(tenants_asked).items() if times > 1}
     assert again <= {line["tenant"] for line in failed}, "a create was cut and sent again"
     assert _count_simultaneous(rows) <= limit
     text = await _metrics(harness, address)
@@ -107,17 +109,17 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
 def _has_acted(line: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], timeout: float) -> bool:
     """Check whether the failed step had a slot, and so had called the target."""
     failed = datetime.fromisoformat(line["timestamp"]).timestamp()
-    asked = (row["at"] for row in rows if row["tenant"] == line["tenant"])
-    return any(failed - timeout - 1 < at < failed for at in asked)
+    times = (row["at"] for row in rows if row["tenant"] == line["tenant"])
+    return any(failed - timeout - 1 < at < failed for at in times)
 
 
 async def _wait_many_waiting(harness: Harness, address: str, count: int) -> None:
-    async def look() -> bool:
+    async def check() -> bool:
         text = await _metrics(harness, address)
         (line,) = (sample for sample in text.splitlines() if sample.startswith(_WAITING))
         return float(line.removeprefix(_WAITING)) >= count
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 async def _metrics(harness: Harness, address: str) -> str:

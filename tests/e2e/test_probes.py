@@ -32,12 +32,12 @@ async def read_samples(harness: Harness, worker: Worker) -> Mapping[str, float]:
 async def is_registered(harness: Harness, worker: Worker, state: str) -> dict[str, Any]:
     """Wait until /readyz shows this state of the registration, and return its answer."""
 
-    async def look() -> dict[str, Any] | None:
+    async def check() -> dict[str, Any] | None:
         status, body = await read_ready(harness, worker)
         assert (status, body["ready"], body["state"], body["reasons"]) == (200, True, "serving", [])
         return body if body["registration"]["state"] == state else None
 
-    body = await wait_for(look)
+    body = await wait_for(check)
     assert body is not None
     assert await read_alive(harness, worker) == (200, {"alive": True, "reasons": []})
     return body
@@ -46,10 +46,10 @@ async def is_registered(harness: Harness, worker: Worker, state: str) -> dict[st
 async def shows_registration(harness: Harness, worker: Worker, state: str) -> None:
     """Wait for the gauge, which may change later than /readyz."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         return states(await metrics(harness, worker), "registration") == [state]
 
-    assert await wait_for(look)
+    assert await wait_for(check)
 
 
 async def test_a_worker_without_an_admin_api_is_ready_though_not_known_to_be_registered(

@@ -45,23 +45,23 @@ async def wait_resyncs(harness: Harness, *statuses: str, count: int = 1) -> list
         f" WHERE target_service_name = '{harness.service}Resync' ORDER BY created_at"
     )
 
-    async def look() -> list[Mapping[str, Any]]:
+    async def check() -> list[Mapping[str, Any]]:
         rows = [row for row in await harness.admin.query(sql) if row["status"] != "scheduled"]
         fit = all(row["status"] in (*statuses, "completed") for row in rows)
-        there = len(rows) >= count and fit and rows[-1]["status"] in statuses
-        return rows if there else []
+        is_expected = len(rows) >= count and fit and rows[-1]["status"] in statuses
+        return rows if is_expected else []
 
-    return await wait_for(look)
+    return await wait_for(check)
 
 
 async def wait_failed_resync(harness: Harness) -> Mapping[str, Any]:
     """Wait for a resync that ended with a failure, and return Restate's row."""
 
-    async def look() -> Mapping[str, Any] | None:
+    async def check() -> Mapping[str, Any] | None:
         rows = await wait_resyncs(harness, *ANY)
         return next((row for row in rows if "completion_failure" in row), None)
 
-    row = await wait_for(look)
+    row = await wait_for(check)
     assert row is not None
     return row
 

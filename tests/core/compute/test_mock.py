@@ -34,8 +34,8 @@ class MockSubject(Subject):
         return str(env["KEY"])
 
     async def versions(self, tenant: str) -> list[int]:
-        found = [self.resources[tenant]] if tenant in self.resources else []
-        return [int(str(one.config["version"])) for one in found]
+        resources = [self.resources[tenant]] if tenant in self.resources else []
+        return [int(str(resource.config["version"])) for resource in resources]
 
     async def shown(self, tenant: str) -> str:
         return repr(self.resources[tenant])

@@ -59,7 +59,9 @@ class StepsOfResync(InMemorySteps):
     @property
     def recorded_resyncs(self) -> tuple[Transition, ...]:
         """Return the resyncs in the history."""
-        return tuple(one for one in self.record.transitions if one.operation == "resync")
+        return tuple(
+            transition for transition in self.record.transitions if transition.operation == "resync"
+        )
 
 
 @attrs.define
@@ -245,16 +247,16 @@ async def test_without_an_api_only_deletes_are_resynced(
 
 
 async def test_leftovers_at_unconfirmed_locations_of_a_delete_are_removed(api: LandlordApi) -> None:
-    here, there = MockCompute(), MockCompute()
+    here, elsewhere = MockCompute(), MockCompute()
     steps = StepsOfResync(record=HERE)
     await provision_tenant(here)
-    await provision_tenant(there)
+    await provision_tenant(elsewhere)
     api.respond("ready")
 
     ended = after("update", Placement("c"), Placement("b"))
-    await resync_answer(here, steps, ended, api, ("b", there), ("c", MockCompute()))
+    await resync_answer(here, steps, ended, api, ("b", elsewhere), ("c", MockCompute()))
 
-    assert (set(here.resources), there.resources) == ({"t"}, {})
+    assert (set(here.resources), elsewhere.resources) == ({"t"}, {})
     (transition,) = steps.recorded_resyncs
     assert (transition.outcome, transition.removed) == ("deleted", ended.removed)
     assert steps.record.placements == (Placement("mock"),)
@@ -263,14 +265,14 @@ async def test_leftovers_at_unconfirmed_locations_of_a_delete_are_removed(api: L
 async def test_a_resync_moves_a_tenant_once_it_is_healthy_at_the_new_location(
     api: LandlordApi,
 ) -> None:
-    here, there = MockCompute(), MockCompute()
+    here, elsewhere = MockCompute(), MockCompute()
     steps = StepsOfResync(record=HERE)
     await provision_tenant(here)
     api.respond("ready", compute_provider="b")
 
-    await resync_answer(here, steps, after("update"), api, ("b", there))
+    await resync_answer(here, steps, after("update"), api, ("b", elsewhere))
 
-    assert (here.resources, set(there.resources)) == ({}, {"t"})
+    assert (here.resources, set(elsewhere.resources)) == ({}, {"t"})
     assert steps.record.placements == (Placement("b"),)
     assert steps.recorded_resyncs[0].outcome == "created"
 
@@ -279,16 +281,16 @@ async def test_a_tenant_that_is_unhealthy_at_the_new_location_keeps_the_old_one(
     api: LandlordApi,
 ) -> None:
     here = MockCompute()
-    there = ScriptedCompute(
+    elsewhere = ScriptedCompute(
         states=[ResourceState.MISSING, ResourceState.MISSING, ResourceState.FAILED]
     )
     steps, logger = StepsOfResync(record=HERE), RecordingLogger()
     await provision_tenant(here)
     api.respond("ready", compute_provider="b")
 
-    await resync_answer(here, steps, after("update"), api, ("b", there), logger=logger)
+    await resync_answer(here, steps, after("update"), api, ("b", elsewhere), logger=logger)
 
-    assert (set(here.resources), set(there.resources)) == ({"t"}, {"t"})
+    assert (set(here.resources), set(elsewhere.resources)) == ({"t"}, {"t"})
     assert (
         steps.recorded_resyncs[0].detail == "the resource on b is failed; the previous one is kept"
     )
@@ -320,16 +322,16 @@ async def test_a_new_location_is_recorded_before_the_tenant_is_created_there(
 async def test_a_tenant_wanted_at_an_unrecorded_location_is_reported_and_not_created(
     api: LandlordApi,
 ) -> None:
-    here, there = MockCompute(), MockCompute()
+    here, elsewhere = MockCompute(), MockCompute()
     steps = StepsOfResync(record=HERE)
     await provision_tenant(here, image="old")
     first = {"id": "t", "status": "ready", "desired_config": {"image": "new"}}
     api.server.expect_ordered_request("/v1/tenants/t").respond_with_json(first)
     api.respond("ready", image="new", compute_provider="b")
 
-    await resync_answer(here, steps, after("update"), api, ("b", there))
+    await resync_answer(here, steps, after("update"), api, ("b", elsewhere))
 
-    assert there.resources == {}
+    assert elsewhere.resources == {}
     assert steps.recorded_resyncs[0].detail == (
         "the desired placement changed since it was recorded; nothing was done"
     )
@@ -493,15 +495,15 @@ def test_a_last_resync_follows_only_if_a_request_of_the_tenant_may_be_in_flight(
 ) -> None:
     resyncer = build_tenant_jobs(("mock", MockCompute())).resyncs.resyncer
     ended = attrs.evolve(after(operation), preempted=preempted, overrode_delete=overrode_delete)
-    found = ResyncCheck(started_at="t", needs_repair=needs_repair, killed=killed)
+    check = ResyncCheck(started_at="t", needs_repair=needs_repair, killed=killed)
 
-    follow_up = resyncer.follow_up(ended, found)
+    follow_up = resyncer.follow_up(ended, check)
 
     is_open = operation == "delete" or preempted or killed
     assert follow_up == (
         FollowUp(after=15.0, ended=attrs.evolve(ended, last=True)) if is_open else None
     )
-    assert resyncer.follow_up(attrs.evolve(ended, last=True), found) is None
+    assert resyncer.follow_up(attrs.evolve(ended, last=True), check) is None
 
 
 def test_the_last_resync_comes_after_the_longest_step_and_carry() -> None:
@@ -561,7 +563,7 @@ async def test_without_an_api_the_last_resync_restores_a_service_that_a_killed_j
 
     assert compute.restored == [("t", "")]
     assert answer.output.status == "updated"
-    assert [one.outcome for one in steps.recorded_resyncs] == ["updated"]
+    assert [transition.outcome for transition in steps.recorded_resyncs] == ["updated"]
 
 
 async def test_without_a_stopped_service_a_resync_records_nothing() -> None:
@@ -594,14 +596,14 @@ async def test_without_an_api_an_update_that_arrived_after_the_last_job_is_recor
     """The update was in flight during the whole next job, which found the desired state."""
     compute, lines = MockCompute(), RecordingLogger()
     await provision_tenant(compute, image=image)
-    wanted = config_hash({"image": "wanted"})
-    job = attrs.evolve(ENDED, config_hash=wanted, placement=Placement("mock"))
+    desired_hash = config_hash({"image": "wanted"})
+    job = attrs.evolve(ENDED, config_hash=desired_hash, placement=Placement("mock"))
     steps = StepsOfResync(record=Record(placements=(Placement("mock"),), transitions=(job,)))
 
     preempted = attrs.evolve(last_resync("update"), preempted=True)
     await resync_answer(compute, steps, preempted, logger=lines)
 
-    assert [one.outcome for one in steps.recorded_resyncs] == (
+    assert [transition.outcome for transition in steps.recorded_resyncs] == (
         ["refused"] if image == "late" else []
     )
     assert ("after the last job" in str(lines)) == (image == "late")
@@ -677,11 +679,11 @@ async def test_without_a_record_and_a_default_the_refusal_is_recorded(api: Landl
 async def test_a_move_whose_old_resource_is_missing_does_not_wait(
     api: LandlordApi,
 ) -> None:
-    there = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])
+    elsewhere = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])
     steps = StepsOfResync(record=HERE)
     api.respond("ready", compute_provider="b")
 
-    await resync_answer(MockCompute(), steps, after("update"), api, ("b", there))
+    await resync_answer(MockCompute(), steps, after("update"), api, ("b", elsewhere))
 
     assert steps.recorded_resyncs[0].removed == (Placement("mock"),)
-    assert set(there.resources) == {"t"}
+    assert set(elsewhere.resources) == {"t"}

@@ -358,7 +358,7 @@ async def test_a_large_body_that_is_no_job_ends_at_once() -> None:
 
 async def test_a_configuration_nested_too_deeply_for_a_walk_is_held() -> None:
     """A walk over a value needs more of the stack than parsing it. The amount depends on Python."""
-    ends: set[str] = set()
+    end_states: set[str] = set()
 
     for depth in range(400, 1000, 2):
         config = "[" * depth + "]" * depth
@@ -366,6 +366,6 @@ async def test_a_configuration_nested_too_deeply_for_a_walk_is_held() -> None:
         try:
             await build_tenant_jobs(("mock", MockCompute())).run(body, InMemorySteps())
         except (Held, InvalidJob, Transient) as error:
-            ends.add(type(error).__name__)
+            end_states.add(type(error).__name__)
 
-    assert ends <= {"Held"}
+    assert end_states <= {"Held"}

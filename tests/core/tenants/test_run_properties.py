@@ -191,7 +191,10 @@ class TenantLifecycle(RuleBasedStateMachine):
     @invariant()
     def check_records(self) -> None:
         for tenant in TENANTS:
-            known = {(one.engine, one.location, tenant) for one in self.records[tenant].placements}
+            known = {
+                (placement.engine, placement.location, tenant)
+                for placement in self.records[tenant].placements
+            }
             assert self.resource_names(tenant) <= known
 
     def run_to_end(self, tenant: str, operation: str, wish: DesiredTenant, at: list[int]) -> str:
@@ -201,7 +204,9 @@ class TenantLifecycle(RuleBasedStateMachine):
         (outcome,) = self.run_attempts(steps, tenant, operation, wish, at)
         # Only a move has two for a while, and never a third.
         assert self.resource_names(tenant) <= before | {(wish.engine, wish.location, tenant)}
-        assert [one.execution_id for one in steps.record.transitions][-1] == steps.execution_id
+        assert [transition.execution_id for transition in steps.record.transitions][
+            -1
+        ] == steps.execution_id
         return outcome
 
     def run_attempts(

@@ -44,8 +44,8 @@ def pipes() -> Iterator[Pipes]:
     yield Pipes(messages=messages, parent=parent, reporter=reporter, left=left)
     for number, handler in before.items():
         signal.signal(number, handler)
-    for one in (messages, descriptor, lifeline):
-        os.close(one)
+    for end in (messages, descriptor, lifeline):
+        os.close(end)
 
 
 def test_a_stage_that_takes_too_long_is_told_with_its_line_and_ends_the_process(
@@ -98,7 +98,9 @@ def test_tracebacks_are_written_on_request_alone(
     assert "KeyError: 'sesame'" in (text := capsys.readouterr().err)
     assert "ValueError: sesame" in text
     codes = [
-        told.finding.failure.code for told in pipes.told() if told.finding and told.finding.failure
+        message.finding.failure.code
+        for message in pipes.told()
+        if message.finding and message.finding.failure
     ]
     assert codes == 2 * ["LE301", ""]
 

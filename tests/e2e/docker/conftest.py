@@ -25,15 +25,15 @@ def docker_engine() -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def engines() -> AsyncIterator[Engines]:
     """A factory of compute engines, each as in a new process."""
-    made: list[DockerCompute] = []
+    created: list[DockerCompute] = []
 
     def make(reached: Callable[[str], None] = lambda _: None, **section: object) -> DockerCompute:
         engine = compute_engines.docker_engine({**SETTINGS, **section}, reached=reached)
-        made.append(engine)
-        return made[-1]
+        created.append(engine)
+        return created[-1]
 
     yield make
-    for engine in made:
+    for engine in created:
         await engine.aclose()
 
 

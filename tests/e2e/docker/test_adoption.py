@@ -24,13 +24,13 @@ async def test_the_first_update_without_a_difference_restarts_nothing(
     config = harness.config(compute_provider="docker", resync_after="1s")
     config["compute"]["docker"] = SETTINGS
     await (await harness.launch(config)).wait_registered()
-    made = tenant.create_as_landlord(*OPTIONS)
+    container = tenant.create_as_landlord(*OPTIONS)
     before = tenant.only_container
 
     outcomes = [await harness.run(tenant.tenant, "update", "docker", **MADE) for _ in range(2)]
 
     assert outcomes == ["unchanged", "unchanged"]
-    assert tenant.ids == [made]
+    assert tenant.ids == [container]
     assert tenant.only_container["State"] == before["State"]
     assert await harness.run(tenant.tenant, "update", "docker", **{**MADE, "image": f"{WEB}:2"})
     assert tenant.versions == [2]

@@ -131,12 +131,12 @@ async def test_a_create_that_arrives_late_continues_with_the_container_of_anothe
     late = asyncio.create_task(update_in_step(engines(host=proxy.host), desired))
     await proxy.arrived.wait()
     await engines().provision(desired)
-    made = tenant.only_container["Id"]
+    container = tenant.only_container["Id"]
 
     proxy.released.set()
     await late
 
-    assert tenant.only_container["Id"] == made
+    assert tenant.only_container["Id"] == container
 
 
 async def test_a_stop_in_flight_ends_before_the_previous_container_is_started_again(

@@ -29,11 +29,11 @@ SHIMS = Path("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby")
 async def wait_failed(engine: DockerCompute, desired: ComputeSpec) -> str:
     """Wait until a container has failed, and return the detail."""
 
-    async def look() -> str:
+    async def check() -> str:
         observed = await engine.inspect(desired.tenant, "")
         return observed.detail if observed.state is ResourceState.FAILED else ""
 
-    return await wait_for(look)
+    return await wait_for(check)
 
 
 async def test_a_container_is_as_its_tenant_wants_it(
@@ -542,9 +542,9 @@ async def test_an_unchanged_tenant_causes_no_daemon_event(
             # The first event ends the stream.
             docker("pause", tenants[0].only_container["Id"])
             assert events.stdout is not None
-            ours = {f"landlord-tenant-{owner.tenant}" for owner in tenants}
+            names = {f"landlord-tenant-{owner.tenant}" for owner in tenants}
             lines = map(json.loads, iter(events.stdout.readline, ""))
-            seen = next(line for line in lines if line["Actor"]["Attributes"]["name"] in ours)
+            seen = next(line for line in lines if line["Actor"]["Attributes"]["name"] in names)
             events.kill()
         assert seen["Action"] == "pause"
     finally:

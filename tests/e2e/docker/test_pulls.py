@@ -211,10 +211,10 @@ async def test_a_damaged_layer_of_the_registry_is_reported_as_such(
 ) -> None:
     # The daemon has the layers of its own images, so this image needs other layers.
     name = f"{registry.address}/web:other"
-    made = docker("run", "-d", f"{WEB}:3", "sh", "-c", f"echo {tenant.tenant} > /www/id")
-    docker("wait", made)
-    docker("commit", made, name)
-    docker("rm", "-v", made)
+    container = docker("run", "-d", f"{WEB}:3", "sh", "-c", f"echo {tenant.tenant} > /www/id")
+    docker("wait", container)
+    docker("commit", container, name)
+    docker("rm", "-v", container)
     docker("push", "-q", name)
     docker("rmi", name)
     for blob in (registry.folder / "images").rglob("data"):

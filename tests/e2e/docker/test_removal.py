@@ -26,18 +26,18 @@ class SeenVolumes:
     dies_at: list[str] = attrs.field(factory=list)
 
     def __call__(self, at: str) -> None:
-        self.look()
+        self.collect()
         if at in self.dies_at:
             self.dies_at.remove(at)
             raise Interrupted(at)
 
-    def look(self) -> None:
+    def collect(self) -> None:
         for container in self.tenant.ids:
             self.seen.update(mount["Name"] for mount in inspect_container(container)["Mounts"])
 
     @property
     def remaining(self) -> set[str]:
-        self.look()
+        self.collect()
         return self.seen & set(docker("volume", "ls", "-q").splitlines())
 
 
@@ -103,10 +103,10 @@ async def test_a_rollback_removes_the_volume_of_the_failed_container_only(
     await engine.provision(desired)
     await healthy(engine, desired)
 
-    ends = spec(
+    failing = spec(
         tenant.tenant, image=KEEPER, remove_volumes=True, command=["false"], restart_policy="no"
     )
-    assert (await engine.update(ends)).rolled_back
+    assert (await engine.update(failing)).rolled_back
 
     assert volumes.remaining == mounted_volumes(tenant)
 

@@ -34,10 +34,10 @@ async def interrupt_update(
 
 
 async def wait_exited(tenant: TenantContainers) -> None:
-    async def look() -> bool:
+    async def check() -> bool:
         return bool(tenant.only_container["State"]["Status"] == "exited")
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 @pytest.mark.parametrize(

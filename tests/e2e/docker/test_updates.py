@@ -32,20 +32,20 @@ async def read_page(http: aiohttp.ClientSession, tenant: TenantContainers) -> st
 async def wait_failed(engine: DockerCompute, tenant: TenantContainers) -> None:
     """Wait until the tenant's container has failed."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         return (await engine.inspect(tenant.tenant, "")).state is ResourceState.FAILED
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 async def provision_exited(engine: DockerCompute, tenant: TenantContainers) -> None:
     """Create a container that has exited and is not restarted."""
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
 
-    async def look() -> bool:
+    async def check() -> bool:
         return bool(tenant.only_container["State"]["Status"] == "exited")
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 async def test_the_next_container_takes_the_place_and_the_port_of_the_former(
@@ -354,13 +354,13 @@ async def test_a_container_of_landlords_own_worker_is_adopted_updated_and_delete
 async def test_a_failed_update_restores_a_container_of_landlords_own_worker(
     engine: DockerCompute, tenant: TenantContainers
 ) -> None:
-    made = tenant.create_as_landlord()
+    container = tenant.create_as_landlord()
     await healthy(engine, spec(tenant.tenant))
 
     result = await engine.update(spec(tenant.tenant, image="landlord-test/sick:1"))
 
     assert result.rolled_back
-    assert tenant.ids == [made]
+    assert tenant.ids == [container]
     assert tenant.only_container["State"]["Running"]
 
 

@@ -151,12 +151,12 @@ async def test_of_two_tenants_who_name_a_new_volume_at_once_one_gets_it(
     engines: Engines, volume: str, tenant: TenantContainers, other_tenant: TenantContainers
 ) -> None:
     desired = {"volumes": [f"{volume}:/data"]}
-    ends = await asyncio.gather(
+    results = await asyncio.gather(
         *(engines().provision(spec(owner.tenant, **desired)) for owner in (tenant, other_tenant)),
         return_exceptions=True,
     )
 
-    assert sum(isinstance(end, ComputeRefused) for end in ends) == 1
+    assert sum(isinstance(end, ComputeRefused) for end in results) == 1
     assert len([*tenant.ids, *other_tenant.ids]) == 1
 
 

@@ -186,7 +186,7 @@ async def test_where_another_version_answers_the_worker_is_outdated_and_has_clai
     assert registration.state is RegistrationState.OUTDATED
     assert "another version of this worker answered" in registration.detail
     assert restate.claim == DIGEST
-    assert await registrar.look() == registration
+    assert await registrar.read_registration() == registration
 
 
 async def test_a_digest_that_is_claimed_and_was_never_read_is_not_registered(
@@ -194,7 +194,7 @@ async def test_a_digest_that_is_claimed_and_was_never_read_is_not_registered(
 ) -> None:
     restate.set_service(DIGEST, {**SERVICE, "metadata": {}})
 
-    assert (await registrar.look()).state is RegistrationState.OUTDATED
+    assert (await registrar.read_registration()).state is RegistrationState.OUTDATED
 
 
 async def test_an_outdated_worker_forces_nothing_while_another_version_would_answer(
@@ -306,7 +306,7 @@ async def test_an_option_that_restate_did_not_apply_is_named(
     assert f"keeps {key} of Jobs as" in caught.value.message
     assert f"although {JOBS.options[key]} was sent" in caught.value.message
     assert "--make-latest" in caught.value.hint
-    registration = await registrar.look()
+    registration = await registrar.read_registration()
     assert (registration.state, registration.detail) == (
         RegistrationState.REFUSED,
         caught.value.message,
@@ -437,14 +437,14 @@ async def test_a_worker_unknown_to_and_unreachable_from_restate_is_unregistered(
 ) -> None:
     restate.refusal = {"message": "[META0003] connection refused", "restate_code": "META0003"}
 
-    assert (await registrar.look()).state is RegistrationState.UNREGISTERED
+    assert (await registrar.read_registration()).state is RegistrationState.UNREGISTERED
 
 
 async def test_without_an_admin_api_a_check_returns_unknown_and_a_registration_fails() -> None:
     admin = AdminClient("http://127.0.0.1:9")
     registrar = registrar_of(admin)
 
-    assert (await registrar.look()).state is RegistrationState.UNKNOWN
+    assert (await registrar.read_registration()).state is RegistrationState.UNKNOWN
     for attempt in (registrar.register, registrar.dry_run, registrar.make_latest):
         with pytest.raises(RegistrationFailed) as caught:
             await attempt()
@@ -457,7 +457,7 @@ async def test_an_admin_api_that_requires_a_key_makes_the_state_unknown(
 ) -> None:
     httpserver.expect_request("/deployments").respond_with_json({"message": "who?"}, status=401)
 
-    registration = await registrar.look()
+    registration = await registrar.read_registration()
 
     assert registration.state is RegistrationState.UNKNOWN
     assert "who?" in registration.detail
@@ -468,7 +468,7 @@ async def test_the_deployment_of_this_worker_is_remembered(
 ) -> None:
     restate.set_service()
 
-    await registrar.look()
+    await registrar.read_registration()
 
     assert "Jobs" in registrar.known
 
@@ -482,7 +482,7 @@ async def test_a_known_deployment_is_read_by_its_id(
     await registrar.register()
     httpserver.clear_log()
 
-    assert (await registrar.look()).state is RegistrationState.REGISTERED
+    assert (await registrar.read_registration()).state is RegistrationState.REGISTERED
 
     assert [request.path for request, _ in httpserver.log] == [
         "/deployments/dp_1",
@@ -492,7 +492,7 @@ async def test_a_known_deployment_is_read_by_its_id(
 
 async def test_a_removed_deployment_is_unregistered(restate: Restate, registrar: Registrar) -> None:
     restate.set_service()
-    await registrar.look()
+    await registrar.read_registration()
     restate.claim = None
 
-    assert (await registrar.look()).state is RegistrationState.UNREGISTERED
+    assert (await registrar.read_registration()).state is RegistrationState.UNREGISTERED

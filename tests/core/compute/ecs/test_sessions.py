@@ -125,11 +125,11 @@ async def test_with_a_role_the_service_is_in_the_roles_account(ecs: Ecs) -> None
 
 
 def sts(lifetime: timedelta) -> Response:
-    ends = (datetime.now(UTC) + lifetime).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expires = (datetime.now(UTC) + lifetime).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Response(
         "<AssumeRoleResponse xmlns='https://sts.amazonaws.com/doc/2011-06-15/'><AssumeRoleResult>"
         "<Credentials><AccessKeyId>assumed</AccessKeyId><SecretAccessKey>x</SecretAccessKey>"
-        f"<SessionToken>y</SessionToken><Expiration>{ends}</Expiration></Credentials>"
+        f"<SessionToken>y</SessionToken><Expiration>{expires}</Expiration></Credentials>"
         f"<AssumedRoleUser><Arn>arn:aws:sts::{OTHER}:assumed-role/tenants/x</Arn>"
         "<AssumedRoleId>x:y</AssumedRoleId></AssumedRoleUser>"
         "</AssumeRoleResult></AssumeRoleResponse>",

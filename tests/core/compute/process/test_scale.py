@@ -51,10 +51,10 @@ async def test_many_tenants_have_a_process_each_and_one_that_hangs_slows_none_of
         assert len(find_processes(tenants_mark)) == count
         assert len({process.environ()["PORT"] for process in find_processes(tenants_mark)}) == count
         hangs = asyncio.ensure_future(hanging.run(json.dumps(body).encode(), InMemorySteps()))
-        beside = await time_provisions(engine, count)
+        with_hanging = await time_provisions(engine, count)
         assert not hangs.done()
         hangs.cancel()
-        return p99(beside) <= 2 * max(p99(alone), WORTH_COMPARING)
+        return p99(with_hanging) <= 2 * max(p99(alone), WORTH_COMPARING)
 
     # Other load of the machine may slow one of the two, but hardly three times.
     assert (

@@ -143,11 +143,11 @@ def spec(subject: Subject, tenant: str, version: int = 1, **more: object) -> Com
 async def healthy(engine: ComputeEngine, desired: ComputeSpec) -> Observation:
     """Wait until a tenant's resource is healthy."""
 
-    async def look() -> Observation | None:
+    async def check() -> Observation | None:
         observed = await engine.inspect(desired.tenant, desired.location)
         return observed if observed.state is ResourceState.HEALTHY else None
 
-    observation = await wait_for(look)
+    observation = await wait_for(check)
     assert observation is not None
     return observation
 
@@ -177,12 +177,12 @@ class ComputeContract:
     async def test_a_resource_keeps_the_hashes_of_its_spec(self, subject: Subject) -> None:
         engine, desired = subject.engine(), spec(subject, subject.tenant())
 
-        made = await engine.provision(desired)
+        provisioned = await engine.provision(desired)
 
         observed = await healthy(engine, desired)
         assert observed.config_hash == desired.config_hash
         assert observed.key_hashes == desired.key_hashes
-        assert observed.resource_ids == made.resource_ids
+        assert observed.resource_ids == provisioned.resource_ids
 
     async def test_an_operation_repeated_ten_times_has_the_effect_of_one(
         self, subject: Subject
@@ -190,9 +190,9 @@ class ComputeContract:
         engine, tenant = subject.engine(), subject.tenant()
         first, second = spec(subject, tenant, 1), spec(subject, tenant, 2)
 
-        made = [await engine.provision(first) for _ in range(10)]
+        results = [await engine.provision(first) for _ in range(10)]
         await healthy(engine, first)
-        assert len({tuple(result.resource_ids.items()) for result in made}) == 1
+        assert len({tuple(result.resource_ids.items()) for result in results}) == 1
         assert await subject.versions(tenant) == [1]
 
         updated = [await engine.update(second) for _ in range(10)]
@@ -208,14 +208,14 @@ class ComputeContract:
     async def test_another_worker_adopts_an_existing_resource(self, subject: Subject) -> None:
         tenant = subject.tenant()
         desired = spec(subject, tenant)
-        made = await subject.engine().provision(desired)
+        provisioned = await subject.engine().provision(desired)
         another = subject.engine()
 
         observed = await healthy(another, desired)
         adopted = await another.provision(desired)
 
         assert observed.config_hash == desired.config_hash
-        assert adopted.resource_ids == made.resource_ids
+        assert adopted.resource_ids == provisioned.resource_ids
         assert await subject.versions(tenant) == [1]
         assert await another.destroy(tenant, desired.location)
         assert await subject.versions(tenant) == []
@@ -268,7 +268,9 @@ class ComputeContract:
 
             await _ended(another, subject, tenant, act)
 
-        await asyncio.gather(*(brought_to_its_end(*one) for one in _points(subject)))
+        await asyncio.gather(
+            *(brought_to_its_end(*act_and_point) for act_and_point in _points(subject))
+        )
 
     async def test_an_update_interrupted_at_any_failpoint_can_be_reverted(
         self, subject: Subject
@@ -295,15 +297,15 @@ class ComputeContract:
 
             assert await subject.versions(tenant) == [], point
 
-        await asyncio.gather(*(deleted(*one) for one in _points(subject)))
+        await asyncio.gather(*(deleted(*act_and_point) for act_and_point in _points(subject)))
 
     async def test_many_tenants_at_once_each_get_their_own_resource(self, subject: Subject) -> None:
         engine = subject.engine()
         specs = [spec(subject, subject.tenant(), number % 2 + 1) for number in range(8)]
 
-        made = await asyncio.gather(*(engine.provision(desired) for desired in specs))
+        results = await asyncio.gather(*(engine.provision(desired) for desired in specs))
 
-        assert len({tuple(result.resource_ids.items()) for result in made}) == len(specs)
+        assert len({tuple(result.resource_ids.items()) for result in results}) == len(specs)
         for number, desired in enumerate(specs):
             await healthy(engine, desired)
             assert await subject.versions(desired.tenant) == [number % 2 + 1]
@@ -371,9 +373,9 @@ class ComputeContract:
         registry = ComputeRegistry({"engine": engine})
         desired = spec(subject, tenant, **subject.with_secret(SECRET))
 
-        made = await engine.provision(desired)
+        provisioned = await engine.provision(desired)
         observed = await healthy(engine, desired)
-        outputs = [repr(value) for value in (engine, desired, made, observed)]
+        outputs = [repr(value) for value in (engine, desired, provisioned, observed)]
         if (refused := subject.refused(SECRET)) is not None:
             refusal = await _refusal(registry, spec(subject, subject.tenant(), **refused))
             assert refusal is not None

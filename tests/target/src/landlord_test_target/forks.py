@@ -170,7 +170,7 @@ def fork_piped_host(command: tuple[str, ...], folder: Path, environment: Mapping
     call = partial(_run_host, command, str(folder))
     with to_output, to_errors, output, errors:
         process = _start(call, (to_output, to_errors), variables, folder)
-        return Host(process, *(os.fdopen(os.dup(one.fileno())) for one in (output, errors)))
+        return Host(process, *(os.fdopen(os.dup(stream.fileno())) for stream in (output, errors)))
 
 
 def _start(

@@ -86,10 +86,10 @@ class OwnDocker:
         return sum(process.name().startswith("containerd-shim") for process in family)
 
     async def _answers(self) -> bool:
-        asked = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             "docker", f"--host={self.host}", "version", stdout=DEVNULL, stderr=DEVNULL
         )
-        return await asked.wait() == 0
+        return await process.wait() == 0
 
 
 @asynccontextmanager

@@ -71,14 +71,14 @@ async def crash_update_at(engine: ProcessCompute, point: str, desired: ComputeSp
 async def wait_serves(engine: ProcessCompute, tenants_mark: str, desired: ComputeSpec) -> None:
     """Check that the tenant has one process, with this configuration, that becomes healthy."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         observed = await engine.inspect(desired.tenant, "")
         return (observed.state, observed.config_hash) == (
             ResourceState.HEALTHY,
             desired.config_hash,
         )
 
-    await wait_for(look)
+    await wait_for(check)
     (process,) = find_processes(tenants_mark)
     env = desired.config["env"]
     assert isinstance(env, dict)

@@ -231,8 +231,8 @@ class Handler(BaseHTTPRequestHandler):
         """
         name = (body["tenant"], body["engine"], body["location"])
         duplicate = self.server.fault(body["tenant"], "create", "duplicate")
-        made = self.server.rows(sql, *name, json.dumps(body), duplicate)
-        return (201 if made else 409), self.find(body)
+        rows = self.server.rows(sql, *name, json.dumps(body), duplicate)
+        return (201 if rows else 409), self.find(body)
 
     def do_update(self, body: dict[str, Any]) -> tuple[int, object]:
         before = self.find(body)

@@ -51,10 +51,10 @@ class Target:
     async def wait_called(self, tenant: str, call: str, count: int = 1) -> None:
         """Wait until the target has received this many calls."""
 
-        async def look() -> bool:
+        async def check() -> bool:
             return len(await self.ledger(tenant, call)) >= count
 
-        await wait_for(look)
+        await wait_for(check)
 
     async def set_fault(self, tenant: str, call: str, **kinds: float) -> None:
         await self._post("faults", {"tenant": tenant, "call": call, **kinds})

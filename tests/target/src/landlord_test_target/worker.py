@@ -109,13 +109,13 @@ class Worker:
     ) -> list[dict[str, Any]]:
         """Wait for ``count`` log lines with this message and these values, and return them."""
 
-        async def look() -> list[dict[str, Any]]:
+        async def check() -> list[dict[str, Any]]:
             expected = {"message": message, **values}.items()
             matches = [line for line in self.log_lines() if expected <= line.items()]
             return matches if len(matches) >= count else []
 
         try:
-            return await wait_for(look)
+            return await wait_for(check)
         except AssertionError as error:
             raise AssertionError(f"not logged: {message} {values}\n{self.log_text()}") from error
 

@@ -70,11 +70,11 @@ class Freezer:
             if worker not in self.fleet.awake:
                 worker = await self._choose_awake()
             self.fleet.freeze(worker)
-        ends = time() + duration
+        ends_at = time() + duration
         if noticed:
             await asyncio.sleep(probed)
             await self._replace(worker)
-        await asyncio.sleep(max(0.0, ends - time()))
+        await asyncio.sleep(max(0.0, ends_at - time()))
         self._thaw(worker, fault)
         if noticed:
             await asyncio.sleep(RUNS_AFTER_THAW)

@@ -85,8 +85,8 @@ class Judge:
 
     def _end_of_acts(self) -> float:
         """Return the time by which every request of a job or of a last resync has ended."""
-        options, asked = self.campaign.options, self.load.operations
-        ends = [max(operation.begun, operation.ended) for operation in asked] + [
+        options, operations = self.campaign.options, self.load.operations
+        ends = [max(operation.begun, operation.ended) for operation in operations] + [
             fault.recovered for fault in self.faults
         ]
         ends += [job.due for job in self.campaign.late_dispatcher.sent]
@@ -109,10 +109,10 @@ class Judge:
         for tenant in self.load.tenants:
             record = (await self.campaign.landlord.get(tenant)).body
             findings += self._check_tenant(tenant, record, resources[tenant])
-            there = {(row["engine"], row["location"]) for row in resources[tenant]}
+            locations = {(row["engine"], row["location"]) for row in resources[tenant]}
             findings += [
-                Finding(oracle="left in Restate", tenant=tenant, detail=what)
-                for what in remains.faults(tenant, there)
+                Finding(oracle="left in Restate", tenant=tenant, detail=fault)
+                for fault in remains.faults(tenant, locations)
                 if tenant not in self.given_up
             ]
         findings += [
@@ -136,37 +136,36 @@ class Judge:
     def _find_slow(self) -> Iterator[Finding]:
         for fault, operation, took in self.measure().after_one_kill():
             if took > LONGEST_RECOVERY:
-                what = f"{operation.kind} after {fault.kind}: {took}"
-                yield Finding(oracle="slow", tenant=operation.tenant, detail=what)
+                detail = f"{operation.kind} after {fault.kind}: {took}"
+                yield Finding(oracle="slow", tenant=operation.tenant, detail=detail)
 
     def measure(self) -> RecoveryTimes:
         """Measure operations after kills; `find_faults` must have read the ledger."""
         return RecoveryTimes.group(self.faults, self.load.operations, self.ledger)
 
     def _check_tenant(
-        self, tenant: str, record: Mapping[str, Any], there: list[dict[str, Any]]
+        self, tenant: str, record: Mapping[str, Any], rows: list[dict[str, Any]]
     ) -> Iterator[Finding]:
         status = record.get("status", "gone")
         resources = [
-            (row["engine"], row["location"], json.loads(row["document"])["version"])
-            for row in there
+            (row["engine"], row["location"], json.loads(row["document"])["version"]) for row in rows
         ]
         config = record.get("desired_config", {})
         expected = tuple(config.get(key) for key in ("compute_provider", "location", "version"))
-        what = f"Landlord says {status} and wants {expected}, there is {resources}"
+        detail = f"Landlord says {status} and wants {expected}, there is {resources}"
         oracle = ""
-        if len(there) > 1:
+        if len(rows) > 1:
             oracle = "doubled"
         elif status == "failed":
             self.given_up.append(tenant)
         elif status == "ready":
-            oracle = "" if resources == [expected] else "wrong" if there else "lost"
+            oracle = "" if resources == [expected] else "wrong" if rows else "lost"
         elif status in ("archived", "gone"):
-            oracle = "left over" if there else ""
+            oracle = "left over" if rows else ""
         else:
             oracle = "stuck"
         if oracle:
-            yield Finding(oracle=oracle, tenant=tenant, detail=what)
+            yield Finding(oracle=oracle, tenant=tenant, detail=detail)
 
     def _find_late_acts(self, tenant: str) -> Iterator[Finding]:
         """Find creates and updates that came after Landlord had shown the tenant as removed."""
@@ -182,8 +181,8 @@ class Judge:
             after = row["at"] - min(removed)
             # A request that was in flight at the removal cannot be stopped.
             if changes and row["tenant"] == tenant and after > LONGEST_ON_THE_WIRE:
-                what = f"{row['call']} in {row['location']} {after:.1f} s after it was removed"
-                yield Finding(oracle="acted late", tenant=tenant, detail=what)
+                detail = f"{row['call']} in {row['location']} {after:.1f} s after it was removed"
+                yield Finding(oracle="acted late", tenant=tenant, detail=detail)
 
     async def _find_unrecorded(self) -> list[Finding]:
         """Find jobs that ended by themselves, had the lock, and are not in their tenant's history."""

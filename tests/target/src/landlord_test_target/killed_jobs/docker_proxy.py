@@ -116,9 +116,9 @@ class DockerProxy:
             content = await answer.read()
         request.answered = time()
         if request.call == "create" and request.status == HTTPStatus.CREATED:
-            made = str((await answer.json())["Id"])
-            self._tenants[made] = request.tenant
-            request.container = made
+            container_id = str((await answer.json())["Id"])
+            self._tenants[container_id] = request.tenant
+            request.container = container_id
         await sleep_at(AFTER)
         return await _send_answer(incoming, answer, content, sleep_at)
 

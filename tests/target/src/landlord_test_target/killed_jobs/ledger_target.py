@@ -73,10 +73,10 @@ class LedgerTarget:
 
 
 def _find_answer(
-    asked: Mapping[str, object], rows: Sequence[Mapping[str, object]]
+    request: Mapping[str, object], rows: Sequence[Mapping[str, object]]
 ) -> dict[str, object]:
     """Return the time at which the target acted on a call; now if it did not act yet."""
     for row in rows:
-        if row["request"] == asked["request"] and row["outcome"] != "asked":
+        if row["request"] == request["request"] and row["outcome"] != "asked":
             return {"answered": row["at"], "status": row["outcome"]}
     return {"answered": time()}
