@@ -62,7 +62,9 @@ class ClusterLoad:
             resources = await self.harness.target.resources(tenant)
             versions = [json.loads(resource["document"])["version"] for resource in resources]
             rows = await self.harness.target.rows(tenant)
-            acts = [row for row in rows if row["outcome"] == "asked" and row["call"] != "inspect"]
+            acts = [
+                row for row in rows if row["outcome"] == "received" and row["call"] != "inspect"
+            ]
             expected = [] if len(jobs) > len(LIFE) else [LIFE[-1][1]]
             self.counts["asked for twice"] += max(0, len(acts) - len(jobs))
             self.counts["doubled"] += len(versions) > 1

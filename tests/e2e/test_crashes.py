@@ -180,7 +180,7 @@ async def _has_acted(harness: Harness, tenant: str, call: str, delay: str) -> No
 
     async def check() -> bool:
         rows = await harness.target.rows(tenant)
-        return any(row["call"] == call and row["outcome"] != "asked" for row in rows)
+        return any(row["call"] == call and row["outcome"] != "received" for row in rows)
 
     if delay == "delay_after":
         await wait_for(check)

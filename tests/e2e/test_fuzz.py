@@ -85,7 +85,7 @@ class Fuzzing:
         for expected in round_:
             self.oracle.remember(expected)
         placements: dict[str, set[Resource]] = {}
-        for row in await self.harness.target.rows_of_all("resources"):
+        for row in await self.harness.target.rows_of_all_tenants("resources"):
             digest = json.loads(row["document"])["config_hash"]
             actual = Resource(row["engine"], row["location"], digest)
             placements.setdefault(row["tenant"], set()).add(actual)

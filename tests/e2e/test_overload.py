@@ -86,7 +86,9 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
     assert jobs.away, "no waiter left the queue"
     assert median(jobs.away) <= BACK_WITHIN
     rows = [
-        row for row in await harness.target.rows_of_all("ledger") if row["tenant"] in set(tenants)
+        row
+        for row in await harness.target.rows_of_all_tenants("ledger")
+        if row["tenant"] in set(tenants)
     ]
     steps = [line for line in worker.log_lines() if line["message"].startswith("step ")]
     assert {line["execution_id"] for line in steps if line["message"] == "step cancelled"} <= set(
@@ -96,7 +98,7 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
     # On a busy machine a call may reach its deadline. A waiting job has no deadline.
     assert [line for line in failed if not _has_acted(line, rows, STEP_TIMEOUT / scale)] == []
     tenants_asked = [
-        row["tenant"] for row in rows if (row["call"], row["outcome"]) == ("create", "asked")
+        row["tenant"] for row in rows if (row["call"], row["outcome"]) == ("create", "received")
     ]
     assert set(tenants_asked) == set(tenants) - ghosts
     again = {tenant for tenant, times in Counter(tenants_asked).items() if times > 1}
@@ -130,7 +132,7 @@ async def _metrics(harness: Harness, address: str) -> str:
 def _count_simultaneous(rows: Sequence[dict[str, Any]]) -> int:
     """Return the highest number of simultaneous creates on the target."""
     creates = [row for row in rows if row["call"] == "create"]
-    changes = sorted((row["at"], 1 if row["outcome"] == "asked" else -1) for row in creates)
+    changes = sorted((row["at"], 1 if row["outcome"] == "received" else -1) for row in creates)
     now = peak = 0
     for _, change in changes:
         now += change

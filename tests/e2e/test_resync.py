@@ -351,7 +351,7 @@ async def test_a_preempted_resync_finishes_its_request_first(
     assert (await wait_failed_resync(harness))["completion_failure"] == "[409] cancelled"
     acts = await harness.target.rows(tenant)
     updates = [act["outcome"] for act in acts if act["call"] == "update"]
-    assert updates == ["asked", "200", "asked", "200"]
+    assert updates == ["received", "200", "received", "200"]
 
 
 async def test_a_resync_continues_on_the_next_worker_after_a_kill(

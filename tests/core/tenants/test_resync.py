@@ -409,7 +409,7 @@ async def test_a_tenant_that_changed_before_the_lock_was_acquired_is_left_alone(
 
 
 async def test_a_resync_ends_if_a_job_acquired_the_lock_first(api: LandlordApi) -> None:
-    compute, steps = MockCompute(), StepsOfResync(overtaken=True)
+    compute, steps = MockCompute(), StepsOfResync(superseded=True)
     api.respond("ready")
 
     answer = await resync_answer(compute, steps, after("update"), api)

@@ -47,7 +47,7 @@ async def test_an_answer_has_the_form_of_landlords_own_worker() -> None:
 async def test_a_superseded_job_ends_as_cancelled_and_changes_nothing() -> None:
     compute = MockCompute()
 
-    answer = await build_tenant_jobs(("mock", compute)).run(body(), InMemorySteps(overtaken=True))
+    answer = await build_tenant_jobs(("mock", compute)).run(body(), InMemorySteps(superseded=True))
 
     assert answer.state is ExecutionState.CANCELLED
     assert answer.output.status == "superseded"
@@ -61,7 +61,7 @@ async def test_a_job_that_cannot_be_resolved_checks_whether_it_is_superseded() -
     with pytest.raises(Held):
         await tenants.run(unknown, InMemorySteps())
 
-    answer = await tenants.run(unknown, InMemorySteps(overtaken=True))
+    answer = await tenants.run(unknown, InMemorySteps(superseded=True))
     assert answer.state is ExecutionState.CANCELLED
 
 
@@ -276,8 +276,8 @@ async def test_a_configuration_that_cannot_be_read_is_held_with_its_field(
 
     assert steps.names == ["resolve"]
     assert steps.record == Record()
-    overtaken = await tenants.run(unreadable(operation, config), InMemorySteps(overtaken=True))
-    assert overtaken.state is ExecutionState.CANCELLED
+    superseded = await tenants.run(unreadable(operation, config), InMemorySteps(superseded=True))
+    assert superseded.state is ExecutionState.CANCELLED
 
 
 @pytest.mark.parametrize("config", UNREADABLE, ids=["deep", "large", "type", "number"])

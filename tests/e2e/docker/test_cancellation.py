@@ -10,7 +10,7 @@ import pytest_asyncio
 from landlord_engines_core.compute import ComputeSpec, InFlightRequests, ResourceState, in_flight
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ExecutionEnded, Superseded
-from landlord_test_target.compute_contract import healthy
+from landlord_test_target.compute_contract import wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
 from landlord_test_target.harness import free_port, wait_for
 from landlord_test_target.holding_proxy import HoldingProxy, run_holding_proxy
@@ -58,7 +58,7 @@ def running_versions(tenant: TenantContainers) -> list[int]:
 async def provision_healthy(engines: Engines, tenant: TenantContainers, **config: object) -> None:
     first = spec(tenant.tenant, **config)
     await engines().provision(first)
-    await healthy(engines(), first)
+    await wait_healthy(engines(), first)
 
 
 async def cancel_update_at(engines: Engines, point: str, desired: ComputeSpec) -> None:

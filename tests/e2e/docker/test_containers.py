@@ -16,7 +16,7 @@ from landlord_engines_core.compute.docker.config import read_config
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.compute.docker.requests import build_body
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
-from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.compute_contract import Interrupted, wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
 from landlord_test_target.harness import free_port, wait_for
 from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
@@ -51,7 +51,7 @@ async def test_a_container_is_as_its_tenant_wants_it(
     )
 
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
     result = tenant.only_container
     assert result["Name"] == f"/landlord-tenant-{tenant.tenant}"
@@ -88,7 +88,7 @@ async def test_a_free_host_port_is_chosen_and_reported(
     desired = spec(tenant.tenant, ports=ports, health_check={"type": "http", "port": 8080})
 
     result = await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
     host_ports = result.resource_ids["8080/tcp"].split(",")
     assert str(fixed) in host_ports
@@ -112,7 +112,7 @@ async def test_a_port_that_is_taken_is_refused_by_name_and_repaired_by_another(
     await engine.update(spec(tenant.tenant, ports=[{"container_port": 80}]))
 
     assert str(taken) not in str(caught.value)
-    await healthy(engine, spec(tenant.tenant, ports=[{"container_port": 80}]))
+    await wait_healthy(engine, spec(tenant.tenant, ports=[{"container_port": 80}]))
     other.remove_all()
 
 
@@ -158,7 +158,7 @@ async def test_a_prefix_names_containers_and_adds_its_labels(
     before, after = engines(), engines(label_prefix="acme")
     desired = spec(tenant.tenant)
     await before.provision(desired)
-    await healthy(before, desired)
+    await wait_healthy(before, desired)
 
     await after.provision(spec(tenant.tenant, env={"A": "b"}))
 
@@ -174,7 +174,7 @@ async def test_a_container_without_a_network_is_healthy(
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_a_container_on_the_host_network_is_checked_there(
@@ -190,7 +190,7 @@ async def test_a_container_on_the_host_network_is_checked_there(
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_a_container_on_the_network_of_another_container_is_healthy(
@@ -206,7 +206,7 @@ async def test_a_container_on_the_network_of_another_container_is_healthy(
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     other.remove_all()
 
 
@@ -218,7 +218,7 @@ async def test_a_health_check_uses_the_address_of_the_container(
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ async def test_an_images_own_check_decides(engine: DockerCompute, tenant: Tenant
     assert await wait_failed(engine, sick) == "its own check says unhealthy"
     await engine.update(well)
 
-    assert (await healthy(engine, well)).detail == "its own check says healthy"
+    assert (await wait_healthy(engine, well)).detail == "its own check says healthy"
 
 
 async def test_a_crash_loop_is_never_healthy(
@@ -321,7 +321,7 @@ async def test_tenants_whose_ids_contain_each_other_are_distinguished(
 
     assert tenant.ids == []
     for other in others:
-        await healthy(engine, spec(other.tenant))
+        await wait_healthy(engine, spec(other.tenant))
         other.remove_all()
 
 
@@ -349,7 +349,7 @@ async def test_a_container_that_somebody_else_created_in_its_place_is_not_starte
     await engine.provision(desired)
 
     assert not tenant.only_container["HostConfig"]["Privileged"]
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_volumes_stay_unless_the_configuration_removes_them(
@@ -445,7 +445,7 @@ async def test_a_delete_gives_a_container_time_to_stop(
     script = "trap 'echo bye >/said/it; exit 0' TERM; while true; do sleep 0.1; done"
     desired = spec(tenant.tenant, command=["sh", "-c", script], volumes=[f"{volume}:/said"])
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
     await engine.destroy(tenant.tenant, "")
 
@@ -467,7 +467,7 @@ async def test_a_container_that_the_daemon_can_no_longer_start_is_recreated(
     engine, first, desired = engines(), spec(tenant.tenant), spec(tenant.tenant, image=f"{WEB}:2")
     if act == "update":
         await engine.provision(first)
-        await healthy(engine, first)
+        await wait_healthy(engine, first)
     before = set(tenant.ids)
     with pytest.raises(Interrupted):
         await engines(reached).provision(desired)
@@ -483,7 +483,7 @@ async def test_a_container_that_the_daemon_can_no_longer_start_is_recreated(
 
     assert tenant.only_container["Id"] not in {stuck, *before}
     assert tenant.versions == [2]
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_a_tenant_that_is_slow_to_stop_does_not_make_others_wait(
@@ -495,7 +495,7 @@ async def test_a_tenant_that_is_slow_to_stop_does_not_make_others_wait(
     stopping = asyncio.create_task(engine.destroy(tenant.tenant, ""))
 
     await engine.provision(spec(other.tenant))
-    await healthy(engine, spec(other.tenant))
+    await wait_healthy(engine, spec(other.tenant))
 
     assert not stopping.done()
     docker("kill", slow)
@@ -528,7 +528,7 @@ async def test_an_unchanged_tenant_causes_no_daemon_event(
     try:
         await asyncio.gather(*(engine.provision(tenant_spec) for tenant_spec in desired))
         for tenant_spec in desired:
-            await healthy(engine, tenant_spec)
+            await wait_healthy(engine, tenant_spec)
         with Popen(
             ["docker", "events", "--format", "{{json .}}", "--filter=type=container"],
             stdout=PIPE,

@@ -24,10 +24,10 @@ from landlord_engines_core.compute import ComputeRegistry, ComputeSpec
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.models import Outcome, Placement
 from landlord_engines_core.tenants.converge import Converger
-from landlord_test_target.compute_contract import insisted
+from landlord_test_target.compute_contract import retry_while_busy
 from landlord_test_target.docker import TenantContainers, docker, make_images, spec
 from landlord_test_target.harness import wait_for
-from landlord_test_target.own_docker import OwnDocker, own_docker
+from landlord_test_target.killable_docker import KillableDocker, run_killable_docker
 
 # The program ends on SIGTERM, so a restarting daemon does not wait for it.
 COMMAND = ("sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait")
@@ -37,8 +37,8 @@ KILLS = 20
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def killable_daemon(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnDocker]:
-    async with own_docker() as engine:
+async def killable_daemon(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KillableDocker]:
+    async with run_killable_docker() as engine:
         monkeypatch.setenv("DOCKER_HOST", engine.host)
         make_images()
         yield engine
@@ -52,7 +52,7 @@ class Tenants:
         lost: The containers that the engine removed and of which a process runs all the same.
     """
 
-    engine: OwnDocker
+    engine: KillableDocker
     compute: DockerCompute
     desired: dict[str, ComputeSpec] = attrs.field(factory=dict)
     lost: set[str] = attrs.field(factory=set)
@@ -83,7 +83,7 @@ class Tenants:
             await self.converger.apply("docker", desired)
             await self.converger.wait_healthy(desired.tenant, Placement("docker", desired.location))
 
-        await insisted(once)
+        await retry_while_busy(once)
 
     async def check_all(self) -> None:
         """Check that every tenant has one right container with one program, and that nothing else exists."""
@@ -128,7 +128,7 @@ async def measure(act: Awaitable[None]) -> float:
 
 @pytest.mark.long
 async def test_tenants_converge_whenever_the_daemon_is_killed(
-    killable_daemon: OwnDocker,
+    killable_daemon: KillableDocker,
     engines: Callable[..., DockerCompute],
     pytestconfig: pytest.Config,
 ) -> None:
@@ -154,7 +154,7 @@ async def test_tenants_converge_whenever_the_daemon_is_killed(
         await tenants.check_all()
 
     for tenant in list(tenants.desired):
-        assert await insisted(partial(compute.destroy, tenant, ""))
+        assert await retry_while_busy(partial(compute.destroy, tenant, ""))
         del tenants.desired[tenant]
     await tenants.check_no_other_containers()
     docker("network", "rm", NETWORK)
@@ -166,4 +166,4 @@ async def test_tenants_converge_whenever_the_daemon_is_killed(
         "idle shims": killable_daemon.count_shims(),
         "folders": sum(1 for _ in (killable_daemon.folder / "data" / "containers").iterdir()),
     }
-    print(f"\n{figures}")  # noqa: T201  # it is what was asked for
+    print(f"\n{figures}")  # noqa: T201  # the caller reads it

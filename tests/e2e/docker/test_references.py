@@ -11,7 +11,7 @@ import pytest
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.compute_contract import Interrupted, wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, spec
 from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
@@ -78,7 +78,7 @@ async def test_a_stopped_tenant_starts_on_a_recreated_network_and_keeps_its_file
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     assert tenant.only_container["Id"] == before
 
 
@@ -92,7 +92,7 @@ async def test_a_stopped_tenant_starts_again_after_its_network_was_removed(
 
     assert await engine.restore(tenant.tenant, "")
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_the_previous_container_is_restored_on_a_recreated_network(
@@ -105,14 +105,14 @@ async def test_the_previous_container_is_restored_on_a_recreated_network(
     engine, desired = engines(network_name=network), spec(tenant.tenant)
     sick = spec(tenant.tenant, image="landlord-test/sick:1")
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     with pytest.raises(Interrupted):
         await engines(reached, network_name=network).update(sick)
     recreate_network(network)
 
     assert (await engine.update(sick)).rolled_back
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_a_stopped_tenant_is_recreated_with_its_recreated_partner(
@@ -127,7 +127,7 @@ async def test_a_stopped_tenant_is_recreated_with_its_recreated_partner(
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ async def test_a_running_tenant_joins_its_recreated_partner(
     engine = engines(**SHARING)
     desired = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     try:
         for act in acts:
             if act == "run":
@@ -156,7 +156,7 @@ async def test_a_running_tenant_joins_its_recreated_partner(
 
         await engine.update(desired)
 
-        await healthy(engine, desired)
+        await wait_healthy(engine, desired)
         (now,) = json.loads(docker("container", "inspect", partner))
         assert tenant.only_container["HostConfig"]["NetworkMode"] == f"container:{now['Id']}"
     finally:
@@ -170,7 +170,7 @@ async def test_a_missing_partner_is_named_and_the_serving_container_is_kept(
     engine = engines(**SHARING)
     desired = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     before = tenant.only_container["Id"]
     docker("rm", "-f", partner)
     assert "is gone" in await detail(engine, tenant)
@@ -221,11 +221,11 @@ async def test_a_running_tenant_whose_image_lost_its_name_is_left_alone(
 ) -> None:
     desired = spec(tenant.tenant, image=image)
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     before = tenant.only_container["Id"]
     docker("rmi", image)
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     assert tenant.only_container["Id"] == before

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
-from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.compute_contract import Interrupted, wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
 
 Engines = Callable[..., DockerCompute]
@@ -101,7 +101,7 @@ async def test_a_rollback_removes_the_volume_of_the_failed_container_only(
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
     failing = spec(
         tenant.tenant, image=KEEPER, remove_volumes=True, command=["false"], restart_policy="no"
@@ -120,7 +120,7 @@ async def test_a_container_that_never_started_leaves_no_volume(
 ) -> None:
     first = spec(tenant.tenant, image=KEEPER, remove_volumes=goes)
     await engine.provision(first)
-    await healthy(engine, first)
+    await wait_healthy(engine, first)
     cut = spec(tenant.tenant, image=KEEPER, remove_volumes=goes, env={"A": "b"})
     volumes.dies_at.append("update:created")
     with pytest.raises(Interrupted):
@@ -152,7 +152,7 @@ async def test_a_container_that_restore_removes_is_removed_with_its_volume(
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     cut = spec(tenant.tenant, image=KEEPER, remove_volumes=True, env={"A": "b"})
     volumes.dies_at.append("update:stopped")
     with pytest.raises(Interrupted):

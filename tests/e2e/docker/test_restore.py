@@ -6,7 +6,7 @@ import pytest
 
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
-from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.compute_contract import Interrupted, wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, spec
 from landlord_test_target.harness import wait_for
 
@@ -28,7 +28,7 @@ async def interrupt_update(
 ) -> None:
     """Update a tenant with an interruption at this failpoint."""
     await engines().provision(spec(tenant.tenant))
-    await healthy(engines(), spec(tenant.tenant))
+    await wait_healthy(engines(), spec(tenant.tenant))
     with pytest.raises(Interrupted):
         await engines(interrupt_at(point)).update(spec(tenant.tenant, image=image))
 
@@ -62,7 +62,7 @@ async def test_after_an_interrupted_update_restore_leaves_one_complete_version_s
 
     assert tenant.only_container["Config"]["Image"] == serving
     assert tenant.only_container["Name"] == f"/landlord-tenant-{tenant.tenant}"
-    await healthy(engines(), spec(tenant.tenant, image=serving))
+    await wait_healthy(engines(), spec(tenant.tenant, image=serving))
     assert not await engines().restore(tenant.tenant, "")
 
 
@@ -74,7 +74,7 @@ async def test_a_stopped_container_is_started_by_restore(
 
     assert await engine.restore(tenant.tenant, "")
 
-    await healthy(engine, spec(tenant.tenant))
+    await wait_healthy(engine, spec(tenant.tenant))
 
 
 async def test_restore_leaves_a_container_that_ended_by_itself(

@@ -10,7 +10,7 @@ import pytest
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.compute_contract import Interrupted, wait_healthy
 from landlord_test_target.docker import (
     WEB,
     TenantContainers,
@@ -55,7 +55,7 @@ async def test_the_next_container_takes_the_place_and_the_port_of_the_former(
     ports = [{"container_port": 8080, "host_port": port}]
     first = spec(tenant.tenant, ports=ports)
     await engine.provision(first)
-    await healthy(engine, first)
+    await wait_healthy(engine, first)
     former = tenant.only_container["Id"]
 
     second = spec(tenant.tenant, ports=ports, image=f"{WEB}:2")
@@ -93,14 +93,14 @@ async def test_an_update_that_does_not_become_healthy_restores_the_previous_cont
     engine = engines(health_timeout=5 if "health_check" in bad else 60, stable_window=3)
     first = spec(tenant.tenant)
     await engine.provision(first)
-    await healthy(engine, first)
+    await wait_healthy(engine, first)
     former = tenant.only_container["Id"]
 
     result = await engine.update(spec(tenant.tenant, **bad))
 
     assert why in result.rolled_back
     assert result.resource_ids["container_id"] == former == tenant.only_container["Id"]
-    await healthy(engine, first)
+    await wait_healthy(engine, first)
     assert await read_page(http, tenant) == "1"
 
 
@@ -110,7 +110,7 @@ async def test_a_next_container_that_others_stop_meanwhile_is_started_again(
 ) -> None:
     first = spec(tenant.tenant)
     await engine.provision(first)
-    await healthy(engine, first)
+    await wait_healthy(engine, first)
     desired = spec(
         tenant.tenant,
         command=["sh", "-c", "until [ -e /go ]; do sleep 0.1; done; exec httpd -f -p 8080"],
@@ -129,7 +129,7 @@ async def test_a_next_container_that_others_stop_meanwhile_is_started_again(
 
     assert (await update).rolled_back == ""
     assert tenant.only_container["Id"].startswith(following)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_an_update_whose_image_is_missing_leaves_the_current_one_alone(
@@ -168,7 +168,7 @@ async def interrupt_after_next_serves(
 ) -> None:
     """Update from version 1 to 2, with an interruption after version 2 has started."""
     await engines().provision(spec(tenant.tenant, **first))
-    await healthy(engines(), spec(tenant.tenant, **first))
+    await wait_healthy(engines(), spec(tenant.tenant, **first))
     with pytest.raises(Interrupted):
         await engines(interrupt_at("update:started")).update(spec(tenant.tenant, image=f"{WEB}:2"))
     assert await running_versions(tenant) == [2]
@@ -268,7 +268,7 @@ async def test_a_new_container_that_cannot_be_started_is_refused_until_it_can(
         await engine.update(spec(tenant.tenant, command=["no-such-thing"]))
     await engine.update(spec(tenant.tenant))
 
-    await healthy(engine, spec(tenant.tenant))
+    await wait_healthy(engine, spec(tenant.tenant))
 
 
 async def test_a_container_in_a_crash_loop_gets_its_name_anyway(
@@ -289,7 +289,7 @@ async def test_a_rollback_interrupted_at_any_failpoint_ends_with_the_previous_co
 ) -> None:
     first, bad = spec(tenant.tenant), spec(tenant.tenant, image="landlord-test/sick:1")
     await engines().provision(first)
-    await healthy(engines(), first)
+    await wait_healthy(engines(), first)
     with pytest.raises(Interrupted):
         await engines(interrupt_at(point)).update(bad)
 
@@ -297,7 +297,7 @@ async def test_a_rollback_interrupted_at_any_failpoint_ends_with_the_previous_co
 
     assert result.rolled_back == "its own check says unhealthy"
     assert tenant.versions == [1]
-    await healthy(engines(), first)
+    await wait_healthy(engines(), first)
     assert await read_page(http, tenant) == "1"
 
 
@@ -306,7 +306,7 @@ async def test_a_later_update_replaces_an_interrupted_one(
 ) -> None:
     engine, first = engines(), spec(tenant.tenant)
     await engine.provision(first)
-    await healthy(engine, first)
+    await wait_healthy(engine, first)
     with pytest.raises(Interrupted):
         await engines(interrupt_at("update:stopped")).update(spec(tenant.tenant, image=f"{WEB}:2"))
 
@@ -343,7 +343,7 @@ async def test_a_container_of_landlords_own_worker_is_adopted_updated_and_delete
 
     assert await config_hash() == ""
     await engine.provision(spec(tenant.tenant, image=f"{WEB}:2"))
-    await healthy(engine, spec(tenant.tenant, image=f"{WEB}:2"))
+    await wait_healthy(engine, spec(tenant.tenant, image=f"{WEB}:2"))
     assert tenant.versions == [2]
     assert tenant.only_container["Name"] == f"/landlord-tenant-{tenant.tenant}"
     assert await config_hash() == spec(tenant.tenant, image=f"{WEB}:2").config_hash
@@ -355,7 +355,7 @@ async def test_a_failed_update_restores_a_container_of_landlords_own_worker(
     engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     container = tenant.create_as_landlord()
-    await healthy(engine, spec(tenant.tenant))
+    await wait_healthy(engine, spec(tenant.tenant))
 
     result = await engine.update(spec(tenant.tenant, image="landlord-test/sick:1"))
 

@@ -9,7 +9,7 @@ import pytest
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.compute_contract import Interrupted, wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
 from landlord_test_target.holding_proxy import run_holding_proxy
 
@@ -142,7 +142,7 @@ async def test_an_adopted_tenant_keeps_its_volume_without_labels_through_updates
     for version in (2, 3):
         desired = spec(tenant.tenant, image=f"{WEB}:{version}", volumes=[f"{volume}:/data"])
         await engine.update(desired)
-        await healthy(engine, desired)
+        await wait_healthy(engine, desired)
 
     assert mounted_volumes(tenant) == [volume]
 

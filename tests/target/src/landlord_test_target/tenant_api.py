@@ -29,7 +29,7 @@ class Landlord:
         self.requested_paths: list[str] = []
         self.may_answer = threading.Event()
         self.may_answer.set()
-        # As Landlord answers for an engine without defaults.
+        # Landlord answers so for an engine without defaults.
         server.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
         server.expect_request(re.compile(r"/v1/tenants/.+")).respond_with_handler(self._tenant)
 

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 _FIRST, _LAST, _RANGES = 10_000, 32_000, 8
 _APART = 131
-"""How far from each other two processes begin that were started one after the other."""
+"""Ports between the first ports of two test processes that the system started one after the other."""
 
 
 async def wait_for(condition: Callable[[], Awaitable[T]], within: float = 60.0) -> T:

@@ -33,7 +33,7 @@ __all__ = ["Campaign", "CampaignOptions", "start_campaign"]
 INTERVALS = Intervals(reconcile=0.2, poll=0.2, retry=1.0, kill=0.2)
 """Landlord's intervals. Landlord gives up after five rounds, and campaigns test that too."""
 
-LOOKS_WITHOUT_JOB = 4
+QUIET_CHECKS = 4
 
 LONGEST_CALL = aiohttp.ClientTimeout(total=10)
 """Seconds in which a working restate-server completes a call through a worker."""
@@ -80,7 +80,7 @@ class CampaignOptions:
 
     @property
     def longest_act(self) -> float:
-        """Return the longest time of an act in seconds, with the request that a cancellation waits for."""
+        """Return the maximum seconds of an act, including the request that a cancellation waits for."""
         return self.step_timeout + self.carry
 
     def settings(self) -> dict[str, Any]:
@@ -165,12 +165,12 @@ class Campaign:
         )
 
     async def wait_no_open_job(self, within: float) -> None:
-        """Return once several checks showed no open job, or these seconds are over.
+        """Return once several checks found no open job, or after this many seconds.
 
         A job that has ended sends its end to the lock, and Restate shows that call a moment later.
         """
         over, quiet_checks = time() + within, 0
-        while quiet_checks < LOOKS_WITHOUT_JOB and time() < over:
+        while quiet_checks < QUIET_CHECKS and time() < over:
             quiet_checks = 0 if await self.open_jobs() else quiet_checks + 1
             await asyncio.sleep(2 * INTERVALS.poll)
 

@@ -64,7 +64,7 @@ class Freezer:
         noticed = self._random.random() >= UNNOTICED_SHARE and probed < duration
         moment = self._random.choice(("before", "after"))
         worker = await self._choose_awake()
-        # Without this, every worker could be frozen unnoticed, and no job would run.
+        # If every worker were frozen and no probe noticed it, no job would run.
         noticed = noticed or len(self.fleet.awake) < self.fleet.size
         async with self.fault_times.record_at_call(FROZEN, moment, is_kill=False) as fault:
             if worker not in self.fleet.awake:

@@ -40,8 +40,8 @@ class Finding:
     """One fault that the judge found.
 
     Attributes:
-        oracle: lost, wrong, doubled, left over, stuck, failed, not written down, left in Restate,
-            acted late, slow.
+        oracle: The kind of the fault: lost, wrong, doubled, left over, stuck, failed, not recorded,
+            left in Restate, acted late or slow.
         late: Whether only the second check found it.
     """
 
@@ -97,9 +97,9 @@ class Judge:
         harness = self.campaign.harness
         self.given_up = []
         resources: dict[str, list[dict[str, Any]]] = {name: [] for name in self.load.tenants}
-        for row in await harness.target.rows_of_all("resources"):
+        for row in await harness.target.rows_of_all_tenants("resources"):
             resources.setdefault(row["tenant"], []).append(row)
-        self.ledger = await harness.target.rows_of_all("ledger")
+        self.ledger = await harness.target.rows_of_all_tenants("ledger")
         self.jobs = await harness.admin.query(
             "SELECT id, status, completion_result, completion_failure FROM sys_invocation"
             f" WHERE target_service_name = '{harness.service}'"
@@ -127,7 +127,7 @@ class Judge:
             if job.get("completion_failure", "") not in ENDED_BY_OTHERS
         ]
         findings += await self._find_unrecorded()
-        # A worker may have been frozen between its question and its request; that is rare.
+        # A freeze between a worker's question to the backend and its request is rare, but possible.
         late = [finding for tenant in self.load.tenants for finding in self._find_late_acts(tenant)]
         self.acted_late = len(late)
         findings += late[self.excused :]
@@ -177,7 +177,10 @@ class Judge:
             and operation.status in ("archived", "gone")
         ]
         for row in self.ledger if removed else ():
-            changes = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
+            changes = (row["call"], row["outcome"]) in (
+                ("create", "received"),
+                ("update", "received"),
+            )
             after = row["at"] - min(removed)
             # A request that was in flight at the removal cannot be stopped.
             if changes and row["tenant"] == tenant and after > LONGEST_ON_THE_WIRE:
@@ -200,7 +203,7 @@ class Judge:
         # A superseded job never had the lock, so no history has it.
         self.preempted = [job for job in missing if await self._outcome(job) == "superseded"]
         return [
-            Finding(oracle="not written down", tenant="", detail=job)
+            Finding(oracle="not recorded", tenant="", detail=job)
             for job in missing
             if job not in self.preempted
         ]

@@ -34,7 +34,7 @@ __all__ = [
     "worker_settings",
 ]
 
-_LOOKS_WITHOUT_JOB = 20
+_QUIET_CHECKS = 20
 """Successive checks, some 30 ms apart, that must show no open job."""
 
 
@@ -83,10 +83,10 @@ class RestateBackend:
         checks = 0
 
         async def check() -> bool:
-            # Restate shows the calls of an ended job only a moment after its end.
+            # A job that has ended sends its end to the lock, and Restate shows that call a moment later.
             nonlocal checks
             checks = 0 if await self._open() else checks + 1
-            return checks >= _LOOKS_WITHOUT_JOB
+            return checks >= _QUIET_CHECKS
 
         await wait_for(check, within)
 

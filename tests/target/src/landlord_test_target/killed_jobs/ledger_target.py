@@ -68,7 +68,7 @@ class LedgerTarget:
                 at=row["at"], call=row["call"], detail={**row, **_find_answer(row, rows[number:])}
             )
             for number, row in enumerate(rows)
-            if row["outcome"] == "asked"
+            if row["outcome"] == "received"
         ]
 
 
@@ -77,6 +77,6 @@ def _find_answer(
 ) -> dict[str, object]:
     """Return the time at which the target acted on a call; now if it did not act yet."""
     for row in rows:
-        if row["request"] == request["request"] and row["outcome"] != "asked":
+        if row["request"] == request["request"] and row["outcome"] != "received":
             return {"answered": row["at"], "status": row["outcome"]}
     return {"answered": time()}

@@ -1,6 +1,6 @@
-"""A registry of real images, with a tag of its own for each tenant and version.
+"""A registry of real images, where each tag names a tenant and a version.
 
-So the name of an image in a request identifies the tenant.
+The proxy of the daemon recognises a tenant by its image's name.
 """
 
 import subprocess
