@@ -29,7 +29,7 @@ from landlord_test_target.waiting import free_port, wait_for
 
 __all__ = ["LONG", "SHORT", "Plan", "measure"]
 
-_ENGINE = Path(__file__).parents[1] / "tests" / "e2e" / "docker" / "engine.sh"
+_DAEMON = Path(__file__).parents[1] / "tests" / "e2e" / "docker" / "daemon.sh"
 
 # It exits on SIGTERM, as a tenant's program should.
 _COMMAND = ["sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait"]
@@ -160,7 +160,7 @@ class Tenant:
 
 async def measure(plan: Plan) -> int:
     """Measure everything, print it as tables in Markdown, and return the exit code."""
-    run_command("sh", str(_ENGINE))
+    run_command("sh", str(_DAEMON))
     make_images()
     code = 0
     try:

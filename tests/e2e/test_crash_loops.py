@@ -1,4 +1,4 @@
-"""A job that kills its worker at each attempt is set apart; a harmless one is delayed once."""
+"""A job that kills its worker at each attempt is set apart; a harmless job is delayed once."""
 
 import asyncio
 import re
@@ -180,9 +180,9 @@ async def test_behind_one_address_each_try_costs_one_worker_and_not_all(harness:
     configs = [harness.config(), harness.config()]
     addresses = [config["workflow"]["restate"]["worker_address"] for config in configs]
     async with (
-        run_balancer(addresses) as front,
-        supervise(harness, _with_advertised_url(configs[0], front.url)) as first,
-        supervise(harness, _with_advertised_url(configs[1], front.url)) as second,
+        run_balancer(addresses) as proxy,
+        supervise(harness, _with_advertised_url(configs[0], proxy.url)) as first,
+        supervise(harness, _with_advertised_url(configs[1], proxy.url)) as second,
     ):
         await wait_for(lambda: _is_registered(first))
         await wait_for(lambda: _is_registered(second))

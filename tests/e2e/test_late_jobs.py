@@ -302,13 +302,13 @@ async def _worker(harness: Harness, admin: SkewedAdmin, api: str | None = None) 
     return await (await harness.launch(config)).wait_registered()
 
 
-async def _run_cases(play: CaseRunner, cases: Mapping[str, Case]) -> Mapping[str, Left]:
+async def _run_cases(runner: CaseRunner, cases: Mapping[str, Case]) -> Mapping[str, Left]:
     """Run the cases, wait for each tenant's last resync, and return what is left."""
-    tenants = {name: play.harness.tenant() for name in cases}
-    await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
-    await _wait_resyncs(play.harness)
-    assert play.admin.shifted, "no job was seen with another time than Restate's"
-    return {name: await _read_left(play.harness, tenant) for name, tenant in tenants.items()}
+    tenants = {name: runner.harness.tenant() for name in cases}
+    await asyncio.gather(*(runner.run(name, tenants[name], case) for name, case in cases.items()))
+    await _wait_resyncs(runner.harness)
+    assert runner.admin.shifted, "no job was seen with another time than Restate's"
+    return {name: await _read_left(runner.harness, tenant) for name, tenant in tenants.items()}
 
 
 def _expected(cases: Mapping[str, Case]) -> Mapping[str, Left]:

@@ -93,8 +93,8 @@ class DockerSubject(Subject):
 
 class TestDocker(ComputeContract):
     @pytest.fixture
-    def subject(self, engines: Callable[..., ComputeEngine]) -> Iterator[Subject]:
-        subject = DockerSubject(engines)
+    def subject(self, make_engine: Callable[..., ComputeEngine]) -> Iterator[Subject]:
+        subject = DockerSubject(make_engine)
         yield subject
         for tenant in subject.tenants:
             TenantContainers(tenant).remove_all()

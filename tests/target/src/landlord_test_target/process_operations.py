@@ -18,7 +18,7 @@ from landlord_test_target.commands import (
 )
 from landlord_test_target.harness import wait_for
 
-Ask = Callable[[], Awaitable[object]]
+ConfirmJob = Callable[[], Awaitable[object]]
 
 
 async def confirm_job_is_alive() -> None:
@@ -30,7 +30,7 @@ def do_nothing() -> None:
 
 
 async def update_in_step(
-    engine: ProcessCompute, desired: ComputeSpec, confirm_job: Ask = confirm_job_is_alive
+    engine: ProcessCompute, desired: ComputeSpec, confirm_job: ConfirmJob = confirm_job_is_alive
 ) -> object:
     """Update a tenant as a step of a job does."""
     with InFlightRequests(longest_carry=engine.longest_carry).attribute_to(
