@@ -1,4 +1,4 @@
-"""With many more jobs than file descriptors, all jobs are done, probes answer, the log stays short."""
+"""With many more jobs than file descriptors all jobs end, probes answer, and the log stays short."""
 
 import asyncio
 import resource
@@ -14,7 +14,7 @@ from landlord_test_target.harness import Harness, Worker, wait_for
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux'")
 
 LONGEST_LOG = 5_000_000
-"""Bytes."""
+"""Maximum bytes of a worker's log."""
 
 
 async def launch(harness: Harness, soft: int, hard: int, worker: Worker | None = None) -> Worker:
@@ -63,12 +63,12 @@ async def wait_all_done(harness: Harness, count: int) -> None:
         f" WHERE target_service_name = '{harness.service}'"
     )
 
-    async def probe() -> bool:
+    async def check() -> bool:
         rows = await harness.admin.query(sql)
         assert len(rows) >= count
         return all(row["status"] == "completed" for row in rows)
 
-    await wait_for(probe, 60 + count / 5)
+    await wait_for(check, 60 + count / 5)
     rows = await harness.admin.query(sql)
     assert {row["completion_result"] for row in rows} == {"success"}
 

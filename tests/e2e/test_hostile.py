@@ -43,21 +43,21 @@ async def test_a_tenant_may_be_called_anything(harness: Harness) -> None:
     async def run_lifecycle(tenant: str) -> list[str]:
         outcomes = []
         for operation, version in (("provision", 1), ("update", 2), ("delete", 2)):
-            send_config = body(tenant, json.dumps({"version": version}).encode(), operation)
-            answer = await harness.wait_done(await harness.dispatcher.dispatch(send_config))
+            raw = body(tenant, json.dumps({"version": version}).encode(), operation)
+            answer = await harness.wait_done(await harness.dispatcher.dispatch(raw))
             outcomes.append(answer["output"]["status"])
         assert await harness.wait_outcomes(tenant, 3) == outcomes
         assert {row["tenant"] for row in await harness.target.rows(tenant)} == {tenant}
         assert await harness.target.resources(tenant) == []
         return outcomes
 
-    lives = await asyncio.gather(*(run_lifecycle(tenant) for tenant in tenants.values()))
+    all_outcomes = await asyncio.gather(*(run_lifecycle(tenant) for tenant in tenants.values()))
 
     expected = ["created", "updated", "deleted"]
     assert {
-        name: run_lifecycle
-        for name, run_lifecycle in zip(tenants, lives, strict=True)
-        if run_lifecycle != expected
+        name: outcomes
+        for name, outcomes in zip(tenants, all_outcomes, strict=True)
+        if outcomes != expected
     } == {}
     logged = [json.loads(line) for line in worker.log_text().splitlines()]
     done = [line["tenant"] for line in logged if line["message"] == "job completed"]
@@ -102,10 +102,10 @@ async def test_in_the_text_format_control_characters_are_escaped(harness: Harnes
 async def test_a_name_that_no_tenant_can_have_ends_with_400(harness: Harness) -> None:
     await harness.worker()
 
-    send_config = b'{"tenant_id": "' + b"x" * 513 + b'"}'
-    result, said = await verdict(harness, await harness.dispatcher.dispatch(send_config))
+    raw = b'{"tenant_id": "' + b"x" * 513 + b'"}'
+    result, failure = await verdict(harness, await harness.dispatcher.dispatch(raw))
 
-    assert (result, said[:5]) == ("failure", "[400]")
+    assert (result, failure[:5]) == ("failure", "[400]")
 
 
 @pytest.mark.long
@@ -133,12 +133,12 @@ async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(harness: H
 
 async def test_a_body_larger_than_restate_takes_never_reaches_the_worker(harness: Harness) -> None:
     await harness.worker()
-    send_config = body(harness.tenant(), b'"' + b"x" * (33 * MIB) + b'"')
+    raw = body(harness.tenant(), b'"' + b"x" * (33 * MIB) + b'"')
 
     url = f"{harness.restate.endpoint}/{harness.service}/execute/send"
     # Restate answers 413 or closes the connection.
     with suppress(aiohttp.ClientOSError):
-        async with harness.http.post(url, data=BytesIO(send_config)) as response:
+        async with harness.http.post(url, data=BytesIO(raw)) as response:
             assert response.status == 413
 
     sql = f"SELECT id FROM sys_invocation WHERE target_service_name = '{harness.service}'"

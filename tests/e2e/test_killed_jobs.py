@@ -79,7 +79,7 @@ async def _kill(
 
 
 async def _wait_quiet(harness: Harness) -> None:
-    """Wait until all resyncs have ended, and Restate has nothing left to run."""
+    """Wait until all resyncs have ended, and Restate has no open invocation."""
     sql = (
         f"SELECT id FROM sys_invocation WHERE target_service_name LIKE '{harness.service}%'"
         " AND status <> 'completed' AND target_handler_name <> 'forget'"
@@ -102,7 +102,7 @@ async def _tenants_to_be_forgotten(harness: Harness) -> Sequence[str]:
 
 
 async def _list_resources(harness: Harness, tenant: str) -> Sequence[tuple[str, int]]:
-    """List what serves the tenant, and check that the record names no other location."""
+    """List the tenant's resources, and check that the record names their engines and no other."""
     resources = await harness.target.resources(tenant)
     recorded = [location["engine"] for location in (await harness.status(tenant))["placements"]]
     assert [resource["engine"] for resource in resources] == recorded

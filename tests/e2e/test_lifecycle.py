@@ -1,3 +1,5 @@
+"""A tenant's lifecycle through Restate and a real worker: create, update, move, plan and delete."""
+
 import asyncio
 
 import pytest
@@ -98,13 +100,13 @@ async def test_another_location_is_provisioned_before_the_old_one_is_cleared(
 
     (resource,) = await harness.target.resources(tenant)
     assert resource["location"] == "west"
-    (made,) = (
+    (created,) = (
         row
         for row in await harness.target.ledger(tenant, "create", "201")
         if row["location"] == "west"
     )
     (removed,) = await harness.target.ledger(tenant, "delete", "200")
-    assert made["at"] < removed["at"]
+    assert created["at"] < removed["at"]
     await harness.wait_ended(tenant, 2)
     assert (await harness.status(tenant))["placements"] == [
         {"engine": "target", "location": "west", "resource_ids": {"id": str(resource["id"])}}

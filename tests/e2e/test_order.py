@@ -41,10 +41,13 @@ async def test_a_held_job_is_preempted_within_a_second(harness: Harness) -> None
 
     row = await harness.wait_row(held)
     assert row["completion_failure"] == "[409] killed"
-    gave_way, newer_dispatched = row["completed_at"], (await harness.wait_row(newer))["created_at"]
-    assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(newer_dispatched) < timedelta(
-        seconds=1
+    preempted_at, newer_dispatched = (
+        row["completed_at"],
+        (await harness.wait_row(newer))["created_at"],
     )
+    assert datetime.fromisoformat(preempted_at) - datetime.fromisoformat(
+        newer_dispatched
+    ) < timedelta(seconds=1)
 
 
 async def test_a_running_job_is_cancelled_after_its_step(harness: Harness) -> None:
