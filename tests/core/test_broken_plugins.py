@@ -1,4 +1,4 @@
-"""Plugins that are broken in every known way, installed beside a sound one.
+"""Plugins that are broken in every known way, installed together with a sound one.
 
 Each one is named with its distribution and the next step, and harms no other. How a worker ends whose own
 engine breaks while it serves is in test_host.py.
@@ -42,7 +42,7 @@ class Broken:
     Attributes:
         name: The name of its entry point, and with ``bad-`` that of its distribution.
         code: Its module, after the prelude; ``{factory}`` is a sound factory.
-        expected_report: A part of what is told of it.
+        expected_report: A part of the report on the plugin.
         exit_code: The exit code of ``check``.
     """
 
@@ -215,13 +215,13 @@ def entries(name: str, document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def is_listed(broken: Broken, document: Mapping[str, Any]) -> bool:
     """Whether the list has a plugin's distribution, its one problem and the next step."""
     engines = entries(broken.name, document)
-    # Another test's folder on the path may have an engine of the same name.
+    # A folder of another test may be on the path, with an engine of the same name.
     (engine,) = [entry for entry in engines if entry["distribution"] == broken.distribution]
     problem = engine["problems"][-1]
     return broken.expected_report in problem["text"] and bool(problem["hint"])
 
 
-# One test for all, since each of the tests' processes would read the list anew.
+# One test for all plugins, because each test process would have to read the list again.
 @pytest.mark.unmeasured
 def test_the_list_names_each_plugin_that_cannot_be_loaded_and_the_next_step() -> None:
     result = CliRunner().invoke(landlord_host, ["engines", "--wide", "--json"])
@@ -266,7 +266,7 @@ def is_blamed(broken: Broken, trial: Trial) -> bool:
 
 @pytest.mark.unmeasured
 def test_check_names_each_plugin_that_fails_a_call_and_the_next_step() -> None:
-    # Most of them wait.
+    # Most of the checks wait for a timeout, so they run at the same time.
     with ThreadPoolExecutor(6) as pool:
         trials = list(zip(BY_CHECK, pool.map(checked, BY_CHECK), strict=True))
 
@@ -278,7 +278,7 @@ def test_check_names_each_plugin_that_fails_a_call_and_the_next_step() -> None:
 def test_check_names_each_plugin_that_cannot_be_loaded(broken: Broken) -> None:
     trial = checked(broken)
 
-    # One that only prints is no failure.
+    # A plugin that only prints is no failure.
     messages = [failure.message for failure in trial.failures]
     assert broken.expected_report in f"{messages} {trial.output}"
     assert broken.distribution in str(trial)

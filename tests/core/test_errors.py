@@ -50,7 +50,7 @@ def test_a_message_has_a_bounded_length_with_any_tenant_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "pause"),
+    ("requested", "pause"),
     [
         (None, None),
         (0.0, 0.0),
@@ -62,6 +62,6 @@ def test_a_message_has_a_bounded_length_with_any_tenant_name() -> None:
     ],
 )
 def test_a_pause_that_a_target_asks_for_is_limited(
-    asked: float | None, pause: float | None
+    requested: float | None, pause: float | None
 ) -> None:
-    assert ComputeUnavailable("busy", retry_after=asked).retry_after == pause
+    assert ComputeUnavailable("busy", retry_after=requested).retry_after == pause

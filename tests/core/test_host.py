@@ -265,7 +265,7 @@ def test_a_second_signal_ends_a_worker_whose_event_loop_is_blocked(start: Start)
     process = start("blocks", "--set=worker.drain_timeout=60s")
     with wait_line(process, "listens"):
         process.terminate()
-        # Of two that are the same the system may keep one.
+        # Of two pending signals with the same number, the system may drop one.
         process.send_signal(signal.SIGINT)
 
     code, text = wait_end(process)

@@ -1,4 +1,4 @@
-"""The list of installed engines: what it shows of bad ones, what it imports and what it takes."""
+"""The list of installed engines: the problems that it shows, its imports and its processor time."""
 
 import json
 import os
@@ -204,7 +204,7 @@ own = [path for path in sys.path if path.endswith((".zip", "lib-dynload", "/pyth
 sys.path[:] = [sys.argv[1], *own]
 landlord_host(["engines"])
 """
-"""The command, where only the distributions of one folder are installed."""
+"""Program that runs the command with only the distributions of one folder installed."""
 
 
 def measure_listing(folder: Path) -> tuple[float, str]:

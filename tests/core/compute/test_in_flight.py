@@ -44,7 +44,7 @@ async def start_tasks(*coroutines: Awaitable[object]) -> list[asyncio.Task[objec
 
 @pytest.fixture
 def stale_inspections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every inspection count as old, as after a freeze of the whole machine."""
+    """Make every inspection stale, as after a freeze of the whole machine."""
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
 

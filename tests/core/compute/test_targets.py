@@ -13,7 +13,7 @@ from landlord_test_target.in_memory import RecordingLogger
 
 
 class ScriptedMock(MockCompute):
-    """A mock whose `reach` gives prepared answers."""
+    """A mock engine whose `reach` gives prepared answers."""
 
     answers: ClassVar[list[str | BaseException]]
 

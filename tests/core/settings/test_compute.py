@@ -35,7 +35,7 @@ class InnerSettings:
 
 
 def even(_: object, __: object, value: int) -> None:
-    """Refuse an odd number, as a careless class would say it."""
+    """Refuse an odd number with an error that quotes it, as a careless class would."""
     if value % 2:
         raise ValueError(value)
 

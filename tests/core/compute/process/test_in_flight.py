@@ -286,7 +286,7 @@ async def test_a_worker_frozen_before_its_create_starts_nothing_for_an_ended_job
         return psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
 
     await wait_for(is_stopped)
-    # The time of the suspension is what this test needs.
+    # The test needs a suspension of this length.
     await asyncio.sleep(2.2)
     os.kill(worker.pid, signal.SIGCONT)
     output, _ = await worker.communicate()

@@ -25,7 +25,7 @@ def run_tool(*command: str | Path) -> bool:
 
 @pytest.fixture
 def tenant_folder(tmp_path: Path) -> Iterator[Path]:
-    """A tenant's folder; flags and mounts that a test leaves are removed."""
+    """A tenant's folder, whose flags and mounts are removed after the test."""
     tenant_folder = tmp_path / "tenant"
     (tenant_folder / "work").mkdir(parents=True)
     for name in ("act.lock", "command.lock", "state.json"):
