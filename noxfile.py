@@ -176,7 +176,7 @@ def third_party(session: nox.Session) -> None:
     install(session, str(core), str(example))
     session.run("landlord-host", "engines")
     session.run("landlord-host", "--engine", "sqlite", "dev", "--demo")
-    session.run("python", "tests/third_party/carry.py")
+    session.run("python", "tests/third_party/run_tenants.py")
 
 
 @nox.session

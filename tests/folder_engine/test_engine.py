@@ -1,4 +1,4 @@
-"""The compute engine of a page keeps the contract of compute engines."""
+"""The example compute engine, which fits on one page, keeps the contract of compute engines."""
 
 import errno
 import hashlib

@@ -28,7 +28,7 @@ ENTRY_POINTS = {
 }
 
 PLUGIN = "landlord_engines_core.conformance.plugin"
-"""The plugin of pytest, which is its entry point's name, too."""
+"""The module of the pytest plugin, which is also the name of its entry point."""
 
 
 def project(name: str) -> dict[str, Any]:

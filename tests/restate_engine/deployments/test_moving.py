@@ -24,7 +24,7 @@ EARLY, LATE, LATER = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3))
 
 @attrs.define
 class Restate:
-    """A server with one invocation, whose state changes with each query up to the last."""
+    """A server with one invocation, which is in the next state of a list after each query."""
 
     states: list[str] = attrs.field(factory=lambda: ["suspended"])
     service: str = "Jobs"
