@@ -85,7 +85,7 @@ async def build_worker(
             settings=settings.engine,
             run_job=jobs.run,
             resync=jobs.resync,
-            is_wanted=jobs.is_wanted,
+            is_desired=jobs.is_desired,
             logger=logger,
             host=_describe_host(worker, registry),
         )

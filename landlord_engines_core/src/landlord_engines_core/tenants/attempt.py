@@ -71,7 +71,7 @@ class StepRunner:
             execution_id = steps.execution_id
             with (
                 self.metrics.step(name, job.operation, execution_id),
-                self.in_flight.act(job.tenant, partial(steps.read_record, job.tenant)),
+                self.in_flight.attribute_to(job.tenant, partial(steps.read_record, job.tenant)),
                 job_context(tenant=job.tenant, operation=job.operation, execution_id=execution_id),
             ):
                 try:
