@@ -173,17 +173,19 @@ class _Worker:
         """Let the metrics read the state of the worker's parts."""
         metrics, targets, lifecycle = self.parts.metrics, self.parts.targets, self.lifecycle
         slots = self.parts.jobs.slots
-        metrics.watch_slots(slots.limit, lambda: slots.taken, lambda: slots.waiting)
-        metrics.watch_engine(
+        metrics.worker.watch_slots(slots.limit, lambda: slots.taken, lambda: slots.waiting)
+        metrics.worker.watch_engine(
             states=(EngineState, lambda: lifecycle.state),
             registrations=(RegistrationState, lambda: lifecycle.registration.state),
             seconds_left=lifecycle.seconds_left,
         )
-        metrics.watch_targets(targets.registry, targets.gauge_value)
-        metrics.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
-        metrics.watch_log(count_dropped_lines)
+        metrics.engines.watch_targets(targets.registry, targets.gauge_value)
+        metrics.worker.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
+        metrics.worker.watch_log(count_dropped_lines)
         name = self.parts.info.name
-        metrics.set_build(version=__version__, engine=name, engine_version=_engine_version(name))
+        metrics.worker.set_build(
+            version=__version__, engine=name, engine_version=_engine_version(name)
+        )
 
 
 def _build_lifecycle(
