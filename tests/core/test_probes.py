@@ -287,7 +287,7 @@ async def test_slots_that_are_never_released_fail_the_probe() -> None:
 async def test_metrics_are_shown_in_prometheus_form() -> None:
     probed = build_probed(Engine())
     heartbeat = probed.probes.heartbeat
-    probed.probes.metrics.watch_loop(heartbeat.silent_for, lambda: heartbeat.tasks)
+    probed.probes.metrics.worker.watch_loop(heartbeat.silent_for, lambda: heartbeat.tasks)
 
     async with serve_probes(probed):
         status, text = await asyncio.to_thread(probed.ask, "/metrics")
