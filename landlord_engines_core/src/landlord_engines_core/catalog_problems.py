@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import attrs
 
-from landlord_engines_core.catalog import WORKER_ENGINES, Candidate, Catalog, meant_group
+from landlord_engines_core.catalog import WORKER_ENGINES, Candidate, Catalog, match_group
 from landlord_engines_core.declarations import CONTRACT, NAME
 
 __all__ = ["Problem", "ProblemKind", "advise_choice", "advise_report", "find_problems"]
@@ -75,7 +75,7 @@ def advise_choice(duplicates: Iterable[Candidate]) -> str:
 
 
 def _check_group(engine: Candidate, catalog: Catalog) -> Problem | None:
-    meant = meant_group(engine.group)
+    meant = match_group(engine.group)
     if engine.group == meant:
         return None
     major = engine.group.removeprefix(f"{meant}.v")

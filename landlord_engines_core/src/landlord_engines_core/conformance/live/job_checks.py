@@ -149,11 +149,13 @@ async def check_retry_after(bench: Bench) -> str:
     return await _check_pauses(bench, [2.0, 0.3])
 
 
-async def _check_pauses(bench: Bench, wanted: list[float]) -> str:
-    pauses = await _measure_pauses(bench, len(wanted))
-    for pause, named in zip(pauses, wanted, strict=True):
+async def _check_pauses(bench: Bench, expected_pauses: list[float]) -> str:
+    pauses = await _measure_pauses(bench, len(expected_pauses))
+    for pause, named in zip(pauses, expected_pauses, strict=True):
         if not PUNCTUAL * named <= pause <= named + LATENESS:
-            raise bench.broken(f"the pauses are {_show(pauses)}, and retry_after {_show(wanted)}")
+            raise bench.broken(
+                f"the pauses are {_show(pauses)}, and retry_after {_show(expected_pauses)}"
+            )
     return _show(pauses)
 
 
@@ -175,8 +177,8 @@ async def check_step_value(bench: Bench) -> None:
     await bench.dispatch(Script(job="a", tenant="t"))
     await bench.wait_ended("a")
     ended = {e.facts["step"]: e.facts["value"] for e in bench.ledger.read("action ends")}
-    got = {e.facts["step"]: e.facts["value"] for e in bench.ledger.read("step")}
-    if ended != got:
+    facts_by_step = {e.facts["step"]: e.facts["value"] for e in bench.ledger.read("step")}
+    if ended != facts_by_step:
         raise bench.broken("a step returned another value than its action")
 
 
@@ -220,14 +222,14 @@ async def check_random_kills(bench: Bench) -> str:
 async def _restart_until_ended(bench: Bench, jobs: list[str]) -> None:
     """Start the worker again whenever it has died, until the jobs have succeeded."""
 
-    async def look() -> bool | None:
+    async def check() -> bool | None:
         if bench.workers[-1].has_ended:
             bench.ledger.write("worker died")
             await bench.start()
         states = [(await bench.poll(job)).state for job in jobs]
         return True if set(states) == {PolledState.SUCCEEDED} else None
 
-    await bench.wait(look, f"not all of the jobs {', '.join(jobs)} ended", 2 * bench.patience)
+    await bench.wait(check, f"not all of the jobs {', '.join(jobs)} ended", 2 * bench.patience)
     await _expect_ends(bench, jobs)
 
 
