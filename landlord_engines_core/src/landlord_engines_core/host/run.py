@@ -10,6 +10,7 @@ import attrs
 from landlord_engines_core import __version__
 from landlord_engines_core.catalog import WORKER_ENGINES, list_damaged, list_engines
 from landlord_engines_core.engine import EngineFactory, RegistrationState
+from landlord_engines_core.exit_codes import ForcedExit
 from landlord_engines_core.host.process import handle_signals, raise_file_limit, tune_gc
 from landlord_engines_core.host.worker import WorkerParts, build_worker
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
@@ -18,16 +19,12 @@ from landlord_engines_core.probes import Probes
 from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.signals import LAST_RESORT, Control
 
-__all__ = ["WITHOUT_LANDLORD", "ForcedExit", "run_process", "run_worker"]
+__all__ = ["WITHOUT_LANDLORD", "run_process", "run_worker"]
 
 WITHOUT_LANDLORD = (
     "a configuration that changes while a job runs, or whose job is lost, stays unnoticed"
 )
 """The consequence of a missing ``worker.landlord_api_url``; Landlord's example has none."""
-
-
-class ForcedExit(Exception):  # not an error: a second signal asked for it
-    """A second signal ended the worker before its drain was over."""
 
 
 async def run_process(
