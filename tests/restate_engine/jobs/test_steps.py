@@ -8,7 +8,7 @@ from restate import SdkInternalBaseException
 from restate.exceptions import RetryableError
 
 from landlord_engines_core.errors import SetApart, Superseded, Transient
-from landlord_engines_core.steps import LostAttempts
+from landlord_engines_core.steps import NONE_LOST, LostAttempts
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.jobs import attempts
 from landlord_engines_restate.jobs.attempts import Attempt
