@@ -57,7 +57,7 @@ def test_the_distribution_is_that_of_the_innermost_frame_of_an_engine() -> None:
     with pytest.raises(EngineFailed) as caught, DOOR.call("create_engine"):
         int("sesame".join([]) or Path("/nowhere").read_text())
 
-    # The innermost frame of all is one of pathlib.
+    # The innermost frame of the error belongs to pathlib.
     assert f"raised FileNotFoundError in create_engine at {__name__}:" in str(caught.value)
     assert str(caught.value).endswith("(own 1.0); report it to the authors of own 1.0")
 

@@ -23,8 +23,8 @@ from landlord_engines_core.models import PolledExecution
 from landlord_test_target.landlord import RUNNING, ScriptedDispatcher
 
 DOOR = build_door(EngineInfo(name="own", contract=1))
-HERE = Registration(state=RegistrationState.REGISTERED, detail="here")
-MOVED = MoveReport(old="http://old", latest="http://new", moves=(), remaining=0)
+REGISTERED = Registration(state=RegistrationState.REGISTERED, detail="here")
+MOVE_REPORT = MoveReport(old="http://old", latest="http://new", moves=(), remaining=0)
 
 CALLS: dict[str, Callable[[WorkerEngine], Any]] = {
     "serve": lambda engine: engine.serve(lambda: None),
@@ -67,11 +67,11 @@ class Engine(WorkerEngine):
 
     async def move(self, old: str, *, dry_run: bool) -> MoveReport:
         self._leave()
-        return MOVED
+        return MOVE_REPORT
 
     def _answer(self) -> Registration:
         self._leave()
-        return HERE
+        return REGISTERED
 
     def _leave(self) -> None:
         if self.exits:
@@ -95,7 +95,7 @@ async def test_the_answers_of_an_engine_are_returned() -> None:
 
     answers = [await call(engine) for call in CALLS.values()]
 
-    assert answers == [None, HERE, None, HERE, HERE, HERE, MOVED]
+    assert answers == [None, REGISTERED, None, REGISTERED, REGISTERED, REGISTERED, MOVE_REPORT]
 
 
 def call_exit() -> NoReturn:

@@ -70,7 +70,9 @@ def _print_output(trial: Trial) -> None:
     if trial.log:
         click.echo(trial.log, err=True)
     if trial.output:
-        engines = ", ".join(one.text for one in trial.findings if one.subject == _ENGINE)
+        engines = ", ".join(
+            finding.text for finding in trial.findings if finding.subject == _ENGINE
+        )
         click.echo(
             f"standard output is the host's, and one of these engines wrote to it ({engines});"
             f" report it to its authors: {trial.output}",

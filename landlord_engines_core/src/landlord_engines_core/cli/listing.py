@@ -41,7 +41,9 @@ class _Entry:
 def list_installed(*, wide: bool, as_json: bool) -> None:
     """Print the installed engines, by group, with their problems."""
     catalog = read_catalog()
-    entries = [_Entry(engine=one, problems=find_problems(one, catalog)) for one in catalog.engines]
+    entries = [
+        _Entry(engine=engine, problems=find_problems(engine, catalog)) for engine in catalog.engines
+    ]
     if wide:
         # Threads, since each waits for a process of its own.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
