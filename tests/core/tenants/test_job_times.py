@@ -94,10 +94,10 @@ async def test_a_refused_job_that_ends_is_timed() -> None:
     assert read_durations(tenants, "job_duration")[0] == 1
 
 
-async def test_an_overtaken_job_is_not_timed() -> None:
+async def test_a_superseded_job_is_not_timed() -> None:
     tenants = build_tenant_jobs(("mock", MockCompute()))
 
-    await tenants.run(PROVISION, InMemorySteps(overtaken=True))
+    await tenants.run(PROVISION, InMemorySteps(superseded=True))
 
     assert read_durations(tenants, "job_duration")[0] == 0
 
