@@ -13,7 +13,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
-from landlord_engines_core.engine.guarded import GuardedEngine, build_door
+from landlord_engines_core.engine.guarded import GuardedEngine, build_boundary
 from landlord_engines_core.errors import (
     EngineFailed,
     EngineRefused,
@@ -90,7 +90,7 @@ def lifecycle(
     given = {"fail_fast": False, **known, **options}
     return EngineLifecycle(
         info=engine.info,
-        engine=GuardedEngine(engine, build_door(engine.info)),
+        engine=GuardedEngine(engine, build_boundary(engine.info)),
         options=LifecycleOptions(**given),  # type: ignore[arg-type]
         logger=logger if logger is not None else RecordingLogger(),
     )

@@ -15,7 +15,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
-from landlord_engines_core.engine.guarded import GuardedEngine, build_door
+from landlord_engines_core.engine.guarded import GuardedEngine, build_boundary
 from landlord_engines_core.errors import EngineFailed, LandlordEnginesError, RegistrationRefused
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_test_target.in_memory import RecordingLogger
@@ -106,7 +106,10 @@ def lifecycle(
         fail_fast=fail_fast,
     )
     return EngineLifecycle(
-        info=INFO, engine=GuardedEngine(engine, build_door(INFO)), options=options, logger=logger
+        info=INFO,
+        engine=GuardedEngine(engine, build_boundary(INFO)),
+        options=options,
+        logger=logger,
     )
 
 

@@ -30,7 +30,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
-from landlord_engines_core.engine.guarded import GuardedEngine, build_door
+from landlord_engines_core.engine.guarded import GuardedEngine, build_boundary
 from landlord_engines_core.errors import ComputeUnavailable, ProbesFailed, RegistrationFailed
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.metrics import Metrics
@@ -112,7 +112,7 @@ def build_probed(
     probes = Probes(
         lifecycle=EngineLifecycle(
             info=INFO,
-            engine=GuardedEngine(engine, build_door(INFO)),
+            engine=GuardedEngine(engine, build_boundary(INFO)),
             options=options,
             logger=RecordingLogger(),
         ),
@@ -473,8 +473,8 @@ async def test_without_a_reserve_a_probe_waits_for_a_descriptor() -> None:
             return getattr(listener, name)
 
     given: Any = Listener()
-    door = Acceptor(listeners=[given], server=runner.server, reserve=Reserve(size=0))
-    with door.open():
+    boundary = Acceptor(listeners=[given], server=runner.server, reserve=Reserve(size=0))
+    with boundary.open():
         port = listener.getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.0\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The problems of an engine that show without an import of it."""
+"""The problems of an engine that its metadata shows, found without importing the engine."""
 
 import re
 import sys

@@ -7,9 +7,9 @@ from pytest_httpserver import HTTPServer
 from landlord_engines_core.errors import ExecutionEnded, Superseded
 from landlord_engines_core.models import Record, Transition
 from landlord_engines_restate.admin import AdminClient, AdminUnavailable
-from landlord_engines_restate.lock.ordering import Bid, DispatchOrder, Holder, Verdict
+from landlord_engines_restate.lock.ordering import DispatchOrder, Holder, LockRequest, Verdict
 
-BID = Bid(tenant="t", execution_id="inv_me", operation="update", is_uuid=True)
+LOCK_REQUEST = LockRequest(tenant="t", execution_id="inv_me", operation="update", is_uuid=True)
 OTHER = Holder(execution_id="inv_old", since="2026-11-24T01:00:11+00:00", operation="update")
 EARLIER, SLIGHTLY_LATER = "2026-11-24T01:00:10Z", "2026-11-24T01:00:10.045Z"
 """Restate leaves out a fraction of zero, so a comparison of texts would put the first time last."""
@@ -101,7 +101,7 @@ async def test_the_job_dispatched_last_wins_and_a_killed_one_loses(
 ) -> None:
     respond_with_jobs(httpserver, **created)
 
-    claim = await order.compare(BID, OTHER, Record())
+    claim = await order.compare(LOCK_REQUEST, OTHER, Record())
 
     assert (claim.verdict, claim.dispatched) == (verdict, created["inv_me"][0])
     assert "FROM sys_invocation WHERE" in received_queries(httpserver)[0]
@@ -118,7 +118,7 @@ async def test_a_holder_whose_end_and_dispatch_are_written_down_is_not_asked_abo
         execution_id="inv_old", since=LATER, dispatched=SLIGHTLY_LATER, operation="update"
     )
 
-    assert (await order.compare(BID, holder, ENDED)).verdict == verdict
+    assert (await order.compare(LOCK_REQUEST, holder, ENDED)).verdict == verdict
 
     (query,) = received_queries(httpserver)
     assert query.endswith("FROM sys_invocation_status WHERE id = 'inv_me'")
@@ -131,7 +131,7 @@ async def test_the_time_of_the_first_holder_is_read_once_a_second_job_arrives(
         httpserver, inv_me=(EARLIER, "running"), inv_old=(SLIGHTLY_LATER, "completed success")
     )
 
-    assert (await order.compare(BID, OTHER, ENDED)).verdict == Verdict.SUPERSEDED
+    assert (await order.compare(LOCK_REQUEST, OTHER, ENDED)).verdict == Verdict.SUPERSEDED
 
     assert "inv_old" in received_queries(httpserver)[0]
 
@@ -149,7 +149,9 @@ async def test_a_job_that_meets_a_delete_continues_if_landlord_wants_the_tenant(
     respond_with_jobs(httpserver, inv_me=(LATER, "running"))
     delete = Holder(execution_id="inv_old", since=LATER, dispatched=EARLIER, operation="delete")
 
-    assert (await order_with_answer(desired).compare(BID, delete, ENDED)).verdict == verdict
+    assert (
+        await order_with_answer(desired).compare(LOCK_REQUEST, delete, ENDED)
+    ).verdict == verdict
 
 
 async def test_a_key_that_is_no_uuid_leaves_a_delete_to_the_time_of_dispatch(
@@ -157,7 +159,7 @@ async def test_a_key_that_is_no_uuid_leaves_a_delete_to_the_time_of_dispatch(
 ) -> None:
     respond_with_jobs(httpserver, inv_me=(LATER, "running"))
     delete = Holder(execution_id="inv_old", since=LATER, dispatched=EARLIER, operation="delete")
-    named = Bid(tenant="t", execution_id="inv_me", operation="update", is_uuid=False)
+    named = LockRequest(tenant="t", execution_id="inv_me", operation="update", is_uuid=False)
 
     assert (
         await order_with_answer(desired=False).compare(named, delete, ENDED)
@@ -173,7 +175,7 @@ async def test_a_resync_never_supersedes_a_job(
     respond_with_jobs(httpserver, inv_me=(EARLIER, "running"), inv_old=(SLIGHTLY_LATER, status))
     resync = Holder(execution_id="inv_old", since=SLIGHTLY_LATER, is_resync=True)
 
-    assert (await order.compare(BID, resync, Record())).verdict == verdict
+    assert (await order.compare(LOCK_REQUEST, resync, Record())).verdict == verdict
 
 
 async def test_acquire_waits_for_a_holder_that_a_restarted_server_shows_late(
@@ -184,7 +186,7 @@ async def test_acquire_waits_for_a_holder_that_a_restarted_server_shows_late(
     httpserver.expect_ordered_request("/query").respond_with_json({"rows": [me]})
     httpserver.expect_ordered_request("/query").respond_with_json({"rows": [me, old]})
 
-    assert (await order.compare(BID, OTHER, Record())).verdict == Verdict.SUPERSEDED
+    assert (await order.compare(LOCK_REQUEST, OTHER, Record())).verdict == Verdict.SUPERSEDED
 
 
 async def test_without_the_row_of_the_asking_job_nothing_is_decided(
@@ -193,7 +195,7 @@ async def test_without_the_row_of_the_asking_job_nothing_is_decided(
     respond_with_jobs(httpserver, inv_old=(EARLIER, "completed"))
 
     with pytest.raises(AdminUnavailable, match="does not show this job"):
-        await order.compare(BID, OTHER, Record())
+        await order.compare(LOCK_REQUEST, OTHER, Record())
 
 
 @pytest.mark.parametrize("status", ["backing-off", "paused"])
@@ -203,7 +205,7 @@ async def test_a_frozen_holder_is_killed(
     respond_with_jobs(httpserver, inv_me=(SLIGHTLY_LATER, "running"), inv_old=(EARLIER, status))
     httpserver.expect_oneshot_request("/invocations/inv_old/kill", "PATCH").respond_with_data("")
 
-    assert (await order.compare(BID, OTHER, Record())).verdict == Verdict.FREE
+    assert (await order.compare(LOCK_REQUEST, OTHER, Record())).verdict == Verdict.FREE
 
     httpserver.check_assertions()
 
@@ -214,7 +216,9 @@ async def test_a_running_holder_is_killed_after_its_time_to_end(
     respond_with_jobs(httpserver, inv_me=(SLIGHTLY_LATER, "running"), inv_old=(EARLIER, "running"))
     httpserver.expect_oneshot_request("/invocations/inv_old/kill", "PATCH").respond_with_data("")
 
-    assert (await order.compare(BID, OTHER, Record(), kill_running=True)).verdict == Verdict.FREE
+    assert (
+        await order.compare(LOCK_REQUEST, OTHER, Record(), kill_running=True)
+    ).verdict == Verdict.FREE
 
     httpserver.check_assertions()
 

@@ -32,7 +32,7 @@ def check_worker(options: Options, *, as_json: bool, debug: bool) -> None:
     print_damaged(read_catalog())
     trial = run_check(options, _print_finding, debug=debug)
     _print_output(trial)
-    # The first failure is printed last, where it is seen, since it decides the exit code.
+    # The first failure decides the exit code. It is printed last, where a reader sees it.
     for failure in trial.failures[1:]:
         click.echo(f"landlord-host: {failure}", err=True)
     for failure in trial.failures[:1]:

@@ -1,4 +1,4 @@
-"""The command engines: what is installed, and what is wrong with it."""
+"""The command engines, which lists the installed engines and their problems."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def _ask(entry: _Entry) -> _Entry:
     """Ask an engine what it declares, unless no host would load it."""
     if any(problem.kind is not ProblemKind.DUPLICATE for problem in entry.problems):
         return entry
-    # It imports much, and only --wide needs it.
+    # Imported here, because the import is slow and only --wide needs it.
     from landlord_engines_core.trial.describe import describe_engine  # noqa: PLC0415  # as above
 
     trial = describe_engine(entry.engine)
