@@ -27,9 +27,9 @@ from benchmarks.processes import (
     bare_worker,
     least_worker,
     our_worker,
-    seen,
     server_process,
     stub,
+    wait_content,
 )
 from benchmarks.report import table, write
 from landlord_engines_restate.admin import AdminClient
@@ -61,7 +61,7 @@ async def main(plan: Plan, into: Path, before: Path | None) -> int:
             sides: list[Side] = []
             for (name, start), times in zip(starters, took, strict=True):
                 worker = workers.enter_context(start(sender.location))
-                await seen(sender.http, deployments, worker.uri)
+                await wait_content(sender.http, deployments, worker.uri)
                 sides.append(side(name, worker, times, plan))
             await measure(sender, plan, sides)
     write(into, plan, sides)
@@ -80,7 +80,7 @@ async def load() -> AsyncIterator[Load]:
             admin = AdminClient(server.admin_endpoint)
             try:
                 with stub(Path(folder)) as landlord:
-                    await seen(http, f"{landlord}/counts")
+                    await wait_content(http, f"{landlord}/counts")
                     location = Location(
                         folder=Path(folder),
                         ingress=server.endpoint,

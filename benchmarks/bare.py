@@ -98,11 +98,11 @@ class Outside:
             defaults: Document = json.loads(await response.read())["defaults"]
             return defaults
 
-    async def cached(self, key: str, ask: Callable[[], Awaitable[Any]]) -> Any:
+    async def cached(self, key: str, fetch: Callable[[], Awaitable[Any]]) -> Any:
         """Return an answer of Landlord's API from the cache, or ask."""
         until, value = self.cache.get(key, (0.0, None))
         if monotonic() >= until:
-            value = await ask()
+            value = await fetch()
             self.cache[key] = (monotonic() + CACHE_TTL, value)
         return value
 
@@ -170,15 +170,15 @@ async def apply_and_confirm(outside: Outside, job: Document) -> Document:
     return await confirm(outside, job, await apply(outside, job))
 
 
-async def claim(outside: Outside, me: str, holder: Document) -> Document:
+async def claim(outside: Outside, job_id: str, holder: Document) -> Document:
     """Ask Restate whether another job was dispatched later."""
     other = holder["execution_id"]
     known = holder["dispatched"]
-    rows = await outside.invocations(*((me,) if known else (me, other)))
-    mine = rows[me]["created_at"]
+    rows = await outside.invocations(*((job_id,) if known else (job_id, other)))
+    own_created_at = rows[job_id]["created_at"]
     its = known or rows[other]["created_at"]
-    later = datetime.fromisoformat(its) > datetime.fromisoformat(mine)
-    return {"verdict": "superseded" if later else "free", "dispatched": mine}
+    later = datetime.fromisoformat(its) > datetime.fromisoformat(own_created_at)
+    return {"verdict": "superseded" if later else "free", "dispatched": own_created_at}
 
 
 def with_end(record: Document, transition: Document) -> Document:
@@ -194,13 +194,13 @@ def with_end(record: Document, transition: Document) -> Document:
     }
 
 
-def with_start(record: Document, me: str, note: Document) -> Document:
+def with_start(record: Document, job_id: str, note: Document) -> Document:
     """Copy a record with the start of a job, without the transitions of earlier jobs."""
     start = {
         **dict.fromkeys(("outcome", "config_hash", "detail"), ""),
         **dict.fromkeys(("ended_at", "placement")),
         **dict.fromkeys(("changes", "removed"), ()),
-        "execution_id": me,
+        "execution_id": job_id,
         "operation": note["operation"],
         "started_at": note["started_at"],
     }
@@ -213,14 +213,14 @@ def with_start(record: Document, me: str, note: Document) -> Document:
 
 async def acquire(outside: Outside, ctx: ObjectContext, request: Document) -> Document:
     """Give the lock to a job once the holder has ended."""
-    me = request["execution_id"]
+    job_id = request["execution_id"]
     empty: Document = {"holder": None, "record": {"placements": [], "transitions": []}}
     state: Document = await ctx.get("lock", type_hint=dict) or empty
     holder, record = state["holder"], state["record"]
     claimed: Document = {"verdict": "free", "dispatched": ""}
     if holder is not None:
-        ask = partial(claim, outside, me, holder)
-        claimed = await ctx.run_typed("claim", ask, AS_JSON)
+        fetch = partial(claim, outside, job_id, holder)
+        claimed = await ctx.run_typed("claim", fetch, AS_JSON)
     if claimed["verdict"] == "superseded":
         return {"record": record, "superseded_by": holder["execution_id"]}
     if holder is not None and not all(
@@ -231,9 +231,9 @@ async def acquire(outside: Outside, ctx: ObjectContext, request: Document) -> Do
     lines = (await ctx.get("past", serde=BytesSerde()) or b"").splitlines()
     lines += [json.dumps(transition).encode() for transition in record["transitions"]]
     ctx.set("past", b"\n".join(lines[-HISTORY:]), serde=BytesSerde())
-    record = with_start(record, me, request["note"])
+    record = with_start(record, job_id, request["note"])
     holder = {
-        "execution_id": me,
+        "execution_id": job_id,
         "since": request["note"]["started_at"],
         "dispatched": claimed["dispatched"],
         "operation": request["note"]["operation"],
@@ -267,28 +267,28 @@ def services(outside: Outside) -> tuple[Service, VirtualObject]:
 
     @jobs.handler("execute")
     async def _execute(ctx: Context, job: Document) -> Document:
-        me, tenant = ctx.request().id, job["tenant_uuid"]
+        job_id, tenant = ctx.request().id, job["tenant_uuid"]
         resolved = await ctx.run_typed("resolve", partial(resolve, outside, job), AS_JSON)
         note = {"operation": job["operation"], **resolved}
         acquired = await ctx.object_call(
-            _acquire, key=tenant, arg={"execution_id": me, "note": note}
+            _acquire, key=tenant, arg={"execution_id": job_id, "note": note}
         )
         if acquired["superseded_by"]:
-            return {"execution_id": me, "state": "cancelled"}
+            return {"execution_id": job_id, "state": "cancelled"}
         confirmed = await ctx.run_typed("apply", partial(apply_and_confirm, outside, job), AS_JSON)
-        transition = transition_of(me, job, resolved, confirmed)
+        transition = transition_of(job_id, job, resolved, confirmed)
         ctx.object_send(_complete, key=tenant, arg=transition)
         return answer_of(job, transition)
 
     return jobs, lock
 
 
-def transition_of(me: str, job: Document, resolved: Document, confirmed: Document) -> Document:
+def transition_of(job_id: str, job: Document, resolved: Document, confirmed: Document) -> Document:
     """Build the transition of an ended job."""
     applied = {key: value for key, value in confirmed["applied"].items() if key != "rolled_back"}
     return {
         **applied,
-        "execution_id": me,
+        "execution_id": job_id,
         "operation": job["operation"],
         "started_at": resolved["started_at"],
         "ended_at": confirmed["ended_at"],

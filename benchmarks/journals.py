@@ -10,11 +10,11 @@ from benchmarks.load import Load, tenants
 from benchmarks.processes import Worker
 from landlord_engines_restate.admin import literal
 
-__all__ = ["Seen", "look_at"]
+__all__ = ["Traces", "read_traces"]
 
 
 @attrs.frozen(kw_only=True)
-class Seen:
+class Traces:
     """The traces of a job, which are equal for jobs that did the same work.
 
     Attributes:
@@ -28,7 +28,7 @@ class Seen:
     tenant_reads: int
 
 
-async def look_at(load: Load, worker: Worker) -> Seen:
+async def read_traces(load: Load, worker: Worker) -> Traces:
     """Run two jobs of one tenant on a worker, and return the traces of the second."""
     (tenant,) = tenants(1)
     await load.new_config()
@@ -38,7 +38,7 @@ async def look_at(load: Load, worker: Worker) -> Seen:
     before = await load.tenant_reads()
     job = await load.job(worker, tenant)
     await load.resynced()
-    return Seen(
+    return Traces(
         journals=await _journals(load, job),
         state=await _state(load, worker, tenant),
         tenant_reads=await load.tenant_reads() - before,
@@ -46,10 +46,10 @@ async def look_at(load: Load, worker: Worker) -> Seen:
 
 
 async def _journals(load: Load, job: str) -> dict[str, list[tuple[str, str]]]:
-    mine = literal(job)
+    job_literal = literal(job)
     invocations = await load.admin.query(
         "SELECT id, target_handler_name FROM sys_invocation"  # noqa: S608  # quoted
-        f" WHERE id = {mine} OR invoked_by_id = {mine}"
+        f" WHERE id = {job_literal} OR invoked_by_id = {job_literal}"
     )
     return {
         str(invocation["target_handler_name"]): await _entries(load, str(invocation["id"]))

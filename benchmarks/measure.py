@@ -7,9 +7,9 @@ from statistics import median
 
 import attrs
 
-from benchmarks.journals import look_at
+from benchmarks.journals import read_traces
 from benchmarks.load import Load, Round, tenants
-from benchmarks.processes import Location, Worker, seen
+from benchmarks.processes import Location, Worker, wait_content
 
 __all__ = ["LONG", "SHORT", "Kind", "Plan", "Side", "measure", "side", "starts"]
 
@@ -168,7 +168,7 @@ async def starts(
     for _ in range(count):
         began = time.perf_counter()
         with start(load.location) as worker:
-            await seen(load.http, f"{load.location.admin}/deployments", worker.uri)
+            await wait_content(load.http, f"{load.location.admin}/deployments", worker.uri)
             seconds.append(time.perf_counter() - began)
     return seconds
 
@@ -181,8 +181,8 @@ async def measure(load: Load, plan: Plan, sides: Sequence[Side]) -> None:
     Raises:
         AssertionError: The first two did not do the same.
     """
-    cost, other = [await look_at(load, side.worker) for side in sides[:2]]
-    assert cost == other, f"the work differs:\n{cost}\n{other}"
+    first_traces, second_traces = [await read_traces(load, side.worker) for side in sides[:2]]
+    assert first_traces == second_traces, f"the work differs:\n{first_traces}\n{second_traces}"
     for kind in plan.kinds():
         for number in range(kind.rounds):
             await load.new_config()

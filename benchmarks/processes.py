@@ -25,19 +25,19 @@ __all__ = [
     "least_worker",
     "our_worker",
     "running",
-    "seen",
     "server_process",
     "stub",
     "used",
+    "wait_content",
 ]
 
 HOST = Path(sys.executable).with_name("landlord-host")
 
 SERVICE = "TenantProvisioning"
 
-LOOK_AGAIN = 0.005
+POLL_INTERVAL = 0.005
 WITHIN = 60.0
-"""Seconds."""
+"""Maximum seconds until a URL answers with the expected content."""
 
 
 @attrs.frozen(kw_only=True)
@@ -167,18 +167,18 @@ def running(command: Sequence[str], log: Path) -> Iterator[psutil.Process]:
         process.wait()
 
 
-async def seen(http: aiohttp.ClientSession, url: str, content: str = "") -> None:
+async def wait_content(http: aiohttp.ClientSession, url: str, content: str = "") -> None:
     """Poll until a URL answers with this content.
 
     Raises:
         TimeoutError: The content did not appear in time.
     """
     async with asyncio.timeout(WITHIN):
-        while not await _shows(http, url, content):
-            await asyncio.sleep(LOOK_AGAIN)
+        while not await _has_content(http, url, content):
+            await asyncio.sleep(POLL_INTERVAL)
 
 
-async def _shows(http: aiohttp.ClientSession, url: str, content: str) -> bool:
+async def _has_content(http: aiohttp.ClientSession, url: str, content: str) -> bool:
     try:
         async with http.get(url) as response:
             return content in await response.text()

@@ -11,14 +11,14 @@ import attrs
 from benchmarks.landlord_stub import Stub
 from benchmarks.load import config
 from benchmarks.processes import Worker
-from benchmarks.soak.lives import Tenant
+from benchmarks.soak.lifetimes import Tenant
 from landlord_engines_restate.admin import AdminClient, literal
 
 __all__ = ["Churn", "Landlord"]
 
-LOOK_AGAIN = 0.05
+POLL_INTERVAL = 0.05
 WITHIN = 120.0
-"""Seconds."""
+"""Maximum seconds until a job backs off."""
 
 
 class Landlord(Stub):
@@ -64,9 +64,9 @@ class Churn:
         return [deque(self.tenants[client::clients]) for client in range(clients)]
 
     @property
-    def living(self) -> int:
+    def with_resource(self) -> int:
         """Return the number of tenants that have a resource."""
-        return sum(tenant.lives for tenant in self.tenants)
+        return sum(tenant.has_resource for tenant in self.tenants)
 
     async def until(self, jobs: int) -> None:
         """Visit tenants until this many jobs have ended."""
@@ -80,7 +80,7 @@ class Churn:
             "update": self._update,
             "repeat": self._repeat,
             "hold": self._hold,
-            "remake": self._remake,
+            "remake": self._recreate,
             "drift": self._drift,
             "delete": self._delete,
             "archive": self._archive,
@@ -94,15 +94,15 @@ class Churn:
 
     async def _create(self, tenant: Tenant) -> None:
         tenant.version += 1
-        await self._made(tenant, "provision", "created")
-        tenant.lives = True
+        await self._apply_and_check(tenant, "provision", "created")
+        tenant.has_resource = True
 
     async def _update(self, tenant: Tenant) -> None:
         tenant.version += 1
-        await self._made(tenant, "update", "updated")
+        await self._apply_and_check(tenant, "update", "updated")
 
     async def _repeat(self, tenant: Tenant) -> None:
-        await self._made(tenant, "update", "unchanged")
+        await self._apply_and_check(tenant, "update", "unchanged")
 
     async def _hold(self, tenant: Tenant) -> None:
         refused = {**config(tenant.version), "compute_provider": "none-of-this-name"}
@@ -120,9 +120,9 @@ class Churn:
         check = f"SELECT status FROM sys_invocation WHERE id = {literal(job)}"  # noqa: S608  # quoted
         async with asyncio.timeout(WITHIN):
             while [row["status"] for row in await self.admin.query(check)] != ["backing-off"]:
-                await asyncio.sleep(LOOK_AGAIN)
+                await asyncio.sleep(POLL_INTERVAL)
 
-    async def _remake(self, tenant: Tenant) -> None:
+    async def _recreate(self, tenant: Tenant) -> None:
         await self._delete(tenant)
         await self._create(tenant)
 
@@ -132,24 +132,24 @@ class Churn:
         self.landlord.tenants[tenant.key] = ("ready", config(tenant.version))
 
     async def _delete(self, tenant: Tenant) -> None:
-        await self._gone(tenant)
+        await self._delete_and_check(tenant)
         del self.landlord.tenants[tenant.key]
 
     async def _archive(self, tenant: Tenant) -> None:
-        await self._gone(tenant)
+        await self._delete_and_check(tenant)
         self.landlord.tenants[tenant.key] = ("archived", config(tenant.version))
 
-    async def _made(self, tenant: Tenant, operation: str, outcome: str) -> None:
+    async def _apply_and_check(self, tenant: Tenant, operation: str, outcome: str) -> None:
         desired = config(tenant.version)
         status = "provisioning" if operation == "provision" else "updating"
         self.landlord.tenants[tenant.key] = (status, desired)
         await self._job(tenant, operation, outcome)
         self.landlord.tenants[tenant.key] = ("ready", desired)
 
-    async def _gone(self, tenant: Tenant) -> None:
+    async def _delete_and_check(self, tenant: Tenant) -> None:
         self.landlord.tenants[tenant.key] = ("archiving", config(tenant.version))
         await self._job(tenant, "delete", "deleted")
-        tenant.lives = False
+        tenant.has_resource = False
 
     async def _job(self, tenant: Tenant, operation: str, outcome: str) -> None:
         """Run one job.

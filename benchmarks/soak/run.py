@@ -11,9 +11,9 @@ from pathlib import Path
 import aiohttp
 import attrs
 
-from benchmarks.processes import Location, our_worker, seen
+from benchmarks.processes import Location, our_worker, wait_content
 from benchmarks.soak.churn import Churn, Landlord
-from benchmarks.soak.lives import all_tenants
+from benchmarks.soak.lifetimes import all_tenants
 from benchmarks.soak.samples import Sample, state, take_sample
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.endpoint.server import HttpServer, open_sockets
@@ -34,7 +34,7 @@ SHORT_TIMES = {
 ENTRIES = 2
 """Entries of state for each living tenant: its lock, and its past."""
 
-LOOK_AGAIN = 1.0
+POLL_INTERVAL = 1.0
 IDLE_WITHIN = 300.0
 """Seconds to wait for idleness; a tenant is forgotten 35 s after its last job."""
 
@@ -58,7 +58,7 @@ class Plan:
 
 @attrs.frozen(kw_only=True)
 class Soaked:
-    """The samples so far, and the lives of the tenants."""
+    """The samples so far, and the lifetimes of the tenants."""
 
     plan: Plan
     samples: Sequence[Sample]
@@ -100,7 +100,7 @@ async def _run_all(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
                     landlord=url,
                 )
                 with our_worker(location, settings=SHORT_TIMES) as worker:
-                    await seen(http, f"{location.admin}/deployments", worker.uri)
+                    await wait_content(http, f"{location.admin}/deployments", worker.uri)
                     churn = Churn(
                         landlord=landlord,
                         worker=worker,
@@ -121,9 +121,11 @@ async def _wait_idle(churn: Churn) -> None:
     sql = "SELECT id FROM sys_invocation_status WHERE status <> 'completed' LIMIT 1"
     async with asyncio.timeout(IDLE_WITHIN):
         while await churn.admin.query(sql):
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(POLL_INTERVAL)
     entries, _ = await state(churn)
-    assert entries == ENTRIES * churn.living, f"{entries} entries for {churn.living} tenants"
+    assert entries == ENTRIES * churn.with_resource, (
+        f"{entries} entries for {churn.with_resource} tenants"
+    )
 
 
 @asynccontextmanager

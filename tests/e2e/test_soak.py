@@ -5,7 +5,7 @@ Only the long form has enough jobs to judge memory.
 
 import pytest
 
-from benchmarks.soak.lives import LIVES
+from benchmarks.soak.lifetimes import LIVES
 from benchmarks.soak.run import Plan, soak
 
 

@@ -1,9 +1,9 @@
 from collections import Counter
 
-from benchmarks.soak.lives import LIVES, all_tenants
+from benchmarks.soak.lifetimes import LIFETIMES, all_tenants
 
 ROUND = 12
-"""The number of tenants that together have each kind of life, at each of its points."""
+"""The number of tenants that together have each kind of lifetime, at each of its points."""
 
 
 def test_each_round_from_the_fifth_on_has_the_same_mix() -> None:
@@ -11,17 +11,17 @@ def test_each_round_from_the_fifth_on_has_the_same_mix() -> None:
 
     rounds = [Counter(tenant.next() for tenant in tenants) for _ in range(16)]
 
-    expected = Counter(visit for life in LIVES for visit in life)
+    expected = Counter(visit for lifetime in LIFETIMES for visit in lifetime)
     assert rounds[4:] == [expected] * 12
 
 
 def test_an_archived_tenant_never_returns_and_other_tenants_do() -> None:
     (tenant,) = all_tenants(1)
 
-    lives = [(tenant.key, [tenant.next() for _ in range(4)]) for _ in range(6)]
+    lifetimes = [(tenant.key, [tenant.next() for _ in range(4)]) for _ in range(6)]
 
-    keys = [key for key, _ in lives]
-    assert [visits[-1] for _, visits in lives] == ["delete", "delete", "archive"] * 2
+    keys = [key for key, _ in lifetimes]
+    assert [visits[-1] for _, visits in lifetimes] == ["delete", "delete", "archive"] * 2
     assert keys[0] == keys[1] == keys[2]
     assert len(set(keys)) == 2
 
