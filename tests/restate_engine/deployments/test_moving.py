@@ -124,7 +124,7 @@ def restate(httpserver: HTTPServer) -> Restate:
 @pytest_asyncio.fixture
 async def mover(httpserver: HTTPServer, restate: Restate) -> AsyncIterator[Mover]:
     admin = AdminClient(httpserver.url_for(""))
-    yield Mover(admin=admin, names=Names("Jobs", "Jobs"), patience=0.05)
+    yield Mover(admin=admin, names=Names("Jobs", "Jobs"), pause_timeout=0.05)
     await admin.aclose()
 
 
