@@ -72,7 +72,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-class Outside:
+class Backends:
     """Landlord, Restate's admin API, and a target in memory."""
 
     def __init__(self, http: aiohttp.ClientSession, admin: str, landlord: str) -> None:
@@ -116,19 +116,19 @@ class Outside:
         async with self.http.post(url, json={"query": sql}, headers=headers) as response:
             if response.connection is not None and response.connection.transport is not None:
                 # Without a quick ACK, Restate delays the answer's second segment for up to 40 ms.
-                its = response.connection.transport.get_extra_info("socket")
-                its.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                client_socket = response.connection.transport.get_extra_info("socket")
+                client_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             response.raise_for_status()
             rows: list[Document] = json.loads(await response.read())["rows"]
             return {row["id"]: row for row in rows}
 
 
-async def resolve(outside: Outside, job: Document) -> Document:
+async def resolve(backends: Backends, job: Document) -> Document:
     """Ask Landlord which engine the tenant has."""
     tenant = job["tenant_uuid"]
     key = f"{tenant} {json.dumps(job['desired_config'], sort_keys=True)}"
-    document = await outside.cached(key, lambda: outside.tenant(tenant))
-    await outside.cached("defaults", outside.defaults)
+    document = await backends.cached(key, lambda: backends.tenant(tenant))
+    await backends.cached("defaults", backends.defaults)
     engine = document["labels"]["compute_provider"]
     return {
         "started_at": now(),
@@ -136,12 +136,12 @@ async def resolve(outside: Outside, job: Document) -> Document:
     }
 
 
-async def apply(outside: Outside, job: Document) -> Document:
+async def apply(backends: Backends, job: Document) -> Document:
     """Apply the configuration."""
     tenant = job["tenant_uuid"]
-    config = {**await outside.cached("defaults", outside.defaults), **job["desired_config"]}
-    before = outside.resources.get(tenant)
-    outside.resources[tenant] = config
+    config = {**await backends.cached("defaults", backends.defaults), **job["desired_config"]}
+    before = backends.resources.get(tenant)
+    backends.resources[tenant] = config
     text = json.dumps(config, sort_keys=True)
     changed = [] if before is None else [key for key in config if config[key] != before.get(key)]
     updated = "updated" if changed else "unchanged"
@@ -155,29 +155,29 @@ async def apply(outside: Outside, job: Document) -> Document:
     }
 
 
-async def confirm(outside: Outside, job: Document, applied: Document) -> Document:
+async def confirm(backends: Backends, job: Document, applied: Document) -> Document:
     """Compare the result with Landlord once more."""
     tenant = job["tenant_uuid"]
-    assert tenant in outside.resources
-    document = await outside.tenant(tenant)
+    assert tenant in backends.resources
+    document = await backends.tenant(tenant)
     if document["status"] in {"provisioning", "updating", "ready"}:
         assert document["desired_config"] == job["desired_config"]
     return {"ended_at": now(), "applied": applied, "detail": ""}
 
 
-async def apply_and_confirm(outside: Outside, job: Document) -> Document:
+async def apply_and_confirm(backends: Backends, job: Document) -> Document:
     """Apply the configuration, then confirm it."""
-    return await confirm(outside, job, await apply(outside, job))
+    return await confirm(backends, job, await apply(backends, job))
 
 
-async def claim(outside: Outside, job_id: str, holder: Document) -> Document:
+async def claim(backends: Backends, job_id: str, holder: Document) -> Document:
     """Ask Restate whether another job was dispatched later."""
     other = holder["execution_id"]
     known = holder["dispatched"]
-    rows = await outside.invocations(*((job_id,) if known else (job_id, other)))
+    rows = await backends.invocations(*((job_id,) if known else (job_id, other)))
     own_created_at = rows[job_id]["created_at"]
-    its = known or rows[other]["created_at"]
-    later = datetime.fromisoformat(its) > datetime.fromisoformat(own_created_at)
+    holder_created_at = known or rows[other]["created_at"]
+    later = datetime.fromisoformat(holder_created_at) > datetime.fromisoformat(own_created_at)
     return {"verdict": "superseded" if later else "free", "dispatched": own_created_at}
 
 
@@ -211,7 +211,7 @@ def with_start(record: Document, job_id: str, note: Document) -> Document:
     }
 
 
-async def acquire(outside: Outside, ctx: ObjectContext, request: Document) -> Document:
+async def acquire(backends: Backends, ctx: ObjectContext, request: Document) -> Document:
     """Give the lock to a job once the holder has ended."""
     job_id = request["execution_id"]
     empty: Document = {"holder": None, "record": {"placements": [], "transitions": []}}
@@ -219,7 +219,7 @@ async def acquire(outside: Outside, ctx: ObjectContext, request: Document) -> Do
     holder, record = state["holder"], state["record"]
     claimed: Document = {"verdict": "free", "dispatched": ""}
     if holder is not None:
-        fetch = partial(claim, outside, job_id, holder)
+        fetch = partial(claim, backends, job_id, holder)
         claimed = await ctx.run_typed("claim", fetch, AS_JSON)
     if claimed["verdict"] == "superseded":
         return {"record": record, "superseded_by": holder["execution_id"]}
@@ -252,14 +252,14 @@ async def complete(ctx: ObjectContext, transition: Document) -> None:
     ctx.set("lock", {**state, "record": with_end(state["record"], transition)})
 
 
-def services(outside: Outside) -> tuple[Service, VirtualObject]:
+def services(backends: Backends) -> tuple[Service, VirtualObject]:
     """Build the public service, and the private lock object that it calls."""
     lock = VirtualObject(f"{SERVICE}Tenant", **OPTIONS)
     jobs = Service(SERVICE, **OPTIONS)
 
     @lock.handler("acquire", ingress_private=True)
     async def _acquire(ctx: ObjectContext, request: Document) -> Document:
-        return await acquire(outside, ctx, request)
+        return await acquire(backends, ctx, request)
 
     @lock.handler("complete", ingress_private=True)
     async def _complete(ctx: ObjectContext, transition: Document) -> None:
@@ -268,14 +268,14 @@ def services(outside: Outside) -> tuple[Service, VirtualObject]:
     @jobs.handler("execute")
     async def _execute(ctx: Context, job: Document) -> Document:
         job_id, tenant = ctx.request().id, job["tenant_uuid"]
-        resolved = await ctx.run_typed("resolve", partial(resolve, outside, job), AS_JSON)
+        resolved = await ctx.run_typed("resolve", partial(resolve, backends, job), AS_JSON)
         note = {"operation": job["operation"], **resolved}
         acquired = await ctx.object_call(
             _acquire, key=tenant, arg={"execution_id": job_id, "note": note}
         )
         if acquired["superseded_by"]:
             return {"execution_id": job_id, "state": "cancelled"}
-        confirmed = await ctx.run_typed("apply", partial(apply_and_confirm, outside, job), AS_JSON)
+        confirmed = await ctx.run_typed("apply", partial(apply_and_confirm, backends, job), AS_JSON)
         transition = transition_of(job_id, job, resolved, confirmed)
         ctx.object_send(_complete, key=tenant, arg=transition)
         return answer_of(job, transition)
@@ -321,7 +321,7 @@ def answer_of(job: Document, transition: Document) -> Document:
 async def main(port: int, admin: str, landlord: str) -> None:
     """Serve until killed."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
-        await serve(services(Outside(http, admin, landlord)), port, admin)
+        await serve(services(Backends(http, admin, landlord)), port, admin)
 
 
 async def serve(components: Sequence[Service | VirtualObject], port: int, admin: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks.load import Load, tenants
+from benchmarks.load import Load, create_keys
 from benchmarks.processes import Worker
 from landlord_engines_restate.admin import literal
 
@@ -30,18 +30,18 @@ class Traces:
 
 async def read_traces(load: Load, worker: Worker) -> Traces:
     """Run two jobs of one tenant on a worker, and return the traces of the second."""
-    (tenant,) = tenants(1)
+    (tenant,) = create_keys(1)
     await load.new_config()
-    await load.job(worker, tenant)
-    await load.resynced()
+    await load.run_job(worker, tenant)
+    await load.wait_resynced()
     await load.new_config()
-    before = await load.tenant_reads()
-    job = await load.job(worker, tenant)
-    await load.resynced()
+    before = await load.count_tenant_reads()
+    job = await load.run_job(worker, tenant)
+    await load.wait_resynced()
     return Traces(
         journals=await _journals(load, job),
         state=await _state(load, worker, tenant),
-        tenant_reads=await load.tenant_reads() - before,
+        tenant_reads=await load.count_tenant_reads() - before,
     )
 
 

@@ -11,11 +11,11 @@ from uuid import UUID, uuid5
 
 import attrs
 
-__all__ = ["Tenant", "all_tenants"]
+__all__ = ["Tenant", "create_tenants"]
 
 LIFETIMES = (
     ("create", "update", "repeat", "delete"),
-    ("create", "hold", "remake", "delete"),
+    ("create", "hold", "recreate", "delete"),
     ("create", "drift", "update", "archive"),
 )
 """The operations of a lifetime, one for each visit.
@@ -23,7 +23,7 @@ LIFETIMES = (
 create, update, delete: One job each.
 repeat: A job with the current configuration.
 hold: A held job, which Landlord kills when the configuration changes, and the next job.
-remake: A delete, and immediately a job that creates the tenant again.
+recreate: A delete, and immediately a job that creates the tenant again.
 drift: An update, and right after it another desired configuration, which the resync applies.
 archive: A delete of an archived tenant, after which a new tenant takes its number.
 """
@@ -48,16 +48,16 @@ class Tenant:
     key: str = ""
     version: int = 0
     has_resource: bool = False
-    _ahead: Iterator[str] = attrs.field(init=False)
+    _next_visits: Iterator[str] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin the first lifetime."""
         self.key = self._key(0)
-        self._ahead = self._visits()
+        self._next_visits = self._visits()
 
-    def next(self) -> str:
+    def next_visit(self) -> str:
         """Return the operation of the next visit; empty before the tenant exists."""
-        return next(self._ahead)
+        return next(self._next_visits)
 
     def _visits(self) -> Iterator[str]:
         skipped = self.number // len(LIFETIMES) % LENGTH
@@ -74,6 +74,6 @@ class Tenant:
         return str(uuid5(KEYS, f"{self.number} {number}"))
 
 
-def all_tenants(how_many: int) -> list[Tenant]:
+def create_tenants(how_many: int) -> list[Tenant]:
     """Create the tenants, which neither Landlord nor Restate knows yet."""
     return [Tenant(number=number) for number in range(how_many)]

@@ -3,7 +3,7 @@
 The difference to [`benchmarks.bare`][] is the cost of the guarantees. The service asks neither
 Landlord nor Restate, so a late job undoes a younger one. It keeps no history.
 
-    python -m benchmarks.least PORT ADMIN
+    python -m benchmarks.minimal PORT ADMIN
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from restate import Context, ObjectContext, Service, VirtualObject
 
 from benchmarks.bare import AS_JSON, OPTIONS, Document, now, serve
 
-SERVICE = "Least"
+SERVICE = "Minimal"
 
 
 async def acquire(ctx: ObjectContext, job_id: str) -> None:
