@@ -1,6 +1,7 @@
 """A compute engine whose methods are called through the door in `plugin_calls`."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 import attrs
 
@@ -12,6 +13,7 @@ from landlord_engines_core.compute.contract import (
 )
 from landlord_engines_core.errors import ComputeDefect
 from landlord_engines_core.plugin_calls import Door, ignore_time
+from landlord_engines_core.tracing import trace_span
 
 __all__ = ["GuardedCompute", "build_compute_door"]
 
@@ -34,8 +36,9 @@ def build_compute_door(name: str, observe: Callable[[str, float], None] = ignore
 
 @attrs.frozen
 class GuardedCompute(ComputeEngine):
-    """Compute engine whose methods are called through the door."""
+    """Compute engine whose methods are called through the door; calls for a tenant have a span."""
 
+    name: str
     engine: ComputeEngine
     door: Door
 
@@ -83,22 +86,22 @@ class GuardedCompute(ComputeEngine):
 
     async def inspect(self, tenant: str, location: str) -> Observation:
         """Call the engine's ``inspect``."""
-        with self.door.call("inspect"):
+        with self._trace("inspect"), self.door.call("inspect"):
             return await self.engine.inspect(tenant, location)
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
         """Call the engine's ``provision``."""
-        with self.door.call("provision"):
+        with self._trace("provision"), self.door.call("provision"):
             return await self.engine.provision(spec)
 
     async def update(self, spec: ComputeSpec) -> ComputeResult:
         """Call the engine's ``update``."""
-        with self.door.call("update"):
+        with self._trace("update"), self.door.call("update"):
             return await self.engine.update(spec)
 
     async def destroy(self, tenant: str, location: str) -> bool:
         """Call the engine's ``destroy``."""
-        with self.door.call("destroy"):
+        with self._trace("destroy"), self.door.call("destroy"):
             return await self.engine.destroy(tenant, location)
 
     async def reach(self) -> str:
@@ -108,15 +111,18 @@ class GuardedCompute(ComputeEngine):
 
     async def matches(self, spec: ComputeSpec) -> bool:
         """Call the engine's ``matches``."""
-        with self.door.call("matches"):
+        with self._trace("matches"), self.door.call("matches"):
             return await self.engine.matches(spec)
 
     async def restore(self, tenant: str, location: str) -> bool:
         """Call the engine's ``restore``."""
-        with self.door.call("restore"):
+        with self._trace("restore"), self.door.call("restore"):
             return await self.engine.restore(tenant, location)
 
     async def aclose(self) -> None:
         """Call the engine's ``aclose``."""
         with self.door.call("aclose"):
             await self.engine.aclose()
+
+    def _trace(self, method: str) -> AbstractContextManager[None]:
+        return trace_span(f"{self.name}: {method}", {"landlord.compute_engine": self.name})

@@ -22,6 +22,8 @@ from landlord_engines_core.tenants.attempt import StepRunner
 from landlord_engines_core.tenants.crash_loops import CrashLoops
 from landlord_engines_core.tenants.reading import JobReader, read_tenant
 from landlord_engines_core.tenants.results import Confirmed, Planned, Resolved
+from landlord_engines_core.tenants.spans import end_trace, end_trace_of_invalid
+from landlord_engines_core.tracing import JobTrace, trace_job
 
 __all__ = ["JobRunner"]
 
@@ -58,23 +60,33 @@ class JobRunner:
             Held: The backend tries the job again after a pause, until its configuration changes.
             Transient: The backend tries the job again soon.
         """
-        # This comes first: reading the body may kill the worker.
-        lost = await steps.lost_attempts()
-        if not lost.count:
-            return await self._run(body, steps)
-        with self.crash_loops.attempt(steps.execution_id, lost, partial(read_tenant, body)):
-            return await self._run(body, steps)
+        with trace_job(steps.execution_id) as trace:
+            # This comes first: reading the body may kill the worker.
+            lost = await steps.lost_attempts()
+            if not lost.count:
+                return await self._run(body, steps, trace)
+            with self.crash_loops.attempt(steps.execution_id, lost, partial(read_tenant, body)):
+                return await self._run(body, steps, trace)
 
-    async def _run(self, body: bytes, steps: Steps) -> ExecutionStatus:
+    async def _run(self, body: bytes, steps: Steps, trace: JobTrace) -> ExecutionStatus:
         with self.metrics.in_flight:
-            job = await self.reader.read(body)
+            job = None
             try:
-                run_steps = self._plan if job.operation is Operation.PLAN else self._carry_out
-                answer = await run_steps(job, steps)
-            except Superseded as error:
-                answer = answer_superseded(self.provider_type, job, steps.execution_id, error)
+                job = await self.reader.read(body)
+                answer = await self._run_steps(job, steps)
+            except InvalidJob as error:
+                end_trace_of_invalid(trace, job, steps.execution_id, error)
+                raise
+            end_trace(trace, job, answer)
             self.metrics.count_job(job.operation, answer.output.status)
             return answer
+
+    async def _run_steps(self, job: Job, steps: Steps) -> ExecutionStatus:
+        run_steps = self._plan if job.operation is Operation.PLAN else self._carry_out
+        try:
+            return await run_steps(job, steps)
+        except Superseded as error:
+            return answer_superseded(self.provider_type, job, steps.execution_id, error)
 
     async def _plan(self, job: Job, steps: Steps) -> ExecutionStatus:
         resolved = await self._resolve(job, steps)
