@@ -1,7 +1,6 @@
 import asyncio
-import atexit
+import signal
 import threading
-from collections.abc import Iterator
 
 import pytest
 from opentelemetry import trace
@@ -48,7 +47,7 @@ def build_recorder(exporter: SpanExporter) -> Recorder:
 
 
 @pytest.fixture
-def no_provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenTelemetry's provider, of which a process has one, as before its first use."""
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
@@ -56,8 +55,6 @@ def no_provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         # Set and deleted, so that the defaults that the code sets are deleted after the test.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-    yield
-    atexit.unregister(print)
 
 
 def test_spans_of_a_job_belong_to_the_trace_of_its_request(
@@ -79,9 +76,12 @@ def test_spans_of_a_job_belong_to_the_trace_of_its_request(
 def test_a_job_without_such_a_request_has_one_trace_in_all_processes(
     recorder: Recorder, exporter: InMemorySpanExporter
 ) -> None:
-    with recorder.continue_trace({}), recorder.job("inv_1"):
-        with recorder.span("step resolve", {}, is_request=False):
-            pass
+    with (
+        recorder.continue_trace({}),
+        recorder.job("inv_1"),
+        recorder.span("step resolve", {}, is_request=False),
+    ):
+        pass
     other = build_recorder(exporter)
     with other.continue_trace({}), other.job("inv_1") as job:
         with other.span("step apply", {}, is_request=False):
@@ -175,22 +175,21 @@ def test_a_job_that_its_sender_does_not_sample_is_not_recorded(
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "status", "message"),
+    ("error", "kind", "status"),
     [
-        (Held("no such image", retry_after=1), "LE402", StatusCode.ERROR, "no such image"),
-        (Superseded("inv_2 has the lock"), "LE404", StatusCode.UNSET, None),
-        (ValueError("sesame"), "ValueError", StatusCode.ERROR, None),
-        (asyncio.CancelledError(), "CancelledError", StatusCode.ERROR, None),
+        (Held("no such image", retry_after=1), "LE402", (StatusCode.ERROR, "no such image")),
+        (Superseded("inv_2 has the lock"), "LE404", (StatusCode.UNSET, None)),
+        (ValueError("sesame"), "ValueError", (StatusCode.ERROR, None)),
+        (asyncio.CancelledError(), "CancelledError", (StatusCode.ERROR, None)),
     ],
 )
 def test_an_error_is_recorded_without_the_text_of_others_errors(
-    recorder: Recorder,
     exporter: InMemorySpanExporter,
     error: BaseException,
     kind: str,
-    status: StatusCode,
-    message: str | None,
+    status: tuple[StatusCode, str | None],
 ) -> None:
+    recorder = build_recorder(exporter)
     with (
         pytest.raises(type(error)),
         recorder.job("inv_1"),
@@ -200,7 +199,7 @@ def test_an_error_is_recorded_without_the_text_of_others_errors(
 
     span = find(exporter, "step apply")
     assert span.attributes == {"error.type": kind}
-    assert (span.status.status_code, span.status.description) == (status, message)
+    assert (span.status.status_code, span.status.description) == status
     assert span.events == ()
     assert "sesame" not in span.to_json()
 
@@ -228,7 +227,9 @@ async def test_the_standard_variables_describe_the_export(monkeypatch: pytest.Mo
     with running_receiver() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20sesame")
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         recorder = create_recorder()
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
         with recorder.job("inv_1") as job:
             job.end("job provision", {"landlord.tenant": "t"})
 

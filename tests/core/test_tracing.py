@@ -77,9 +77,12 @@ async def test_a_variable_starts_the_export_until_it_is_stopped(
 
 
 def test_a_log_line_of_a_job_has_the_id_of_its_trace() -> None:
-    with recorded_spans(), tracing.continue_trace({"traceparent": TRACEPARENT}):
-        with tracing.trace_job("inv_1"):
-            line = _add_trace_id(None, "info", {"message": "job completed"})
+    with (
+        recorded_spans(),
+        tracing.continue_trace({"traceparent": TRACEPARENT}),
+        tracing.trace_job("inv_1"),
+    ):
+        line = _add_trace_id(None, "info", {"message": "job completed"})
 
     assert line == {"message": "job completed", "trace_id": f"{TRACE:032x}"}
     assert _add_trace_id(None, "info", {"message": "draining"}) == {"message": "draining"}

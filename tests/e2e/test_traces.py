@@ -9,7 +9,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from landlord_test_target.harness import Worker, World
+from landlord_test_target.harness import Harness, Worker
 from landlord_test_target.otlp import ReceivedSpan, Receiver, running_receiver
 from landlord_test_target.spans import PARENT, TRACE, TRACEPARENT
 
@@ -25,19 +25,19 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-async def start_worker(world: World, receiver: Receiver, config: dict[str, object]) -> Worker:
-    worker = await world.launch(
+async def start_worker(harness: Harness, receiver: Receiver, config: dict[str, object]) -> Worker:
+    worker = await harness.launch(
         config, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_BSP_SCHEDULE_DELAY="50"
     )
     return await worker.wait_registered()
 
 
-async def dispatch(world: World, tenant: str, **headers: str) -> str:
+async def dispatch(harness: Harness, tenant: str, **headers: str) -> str:
     """Dispatch a job whose configuration has a secret."""
-    url = f"{world.restate.endpoint}/{world.service}/execute/send"
-    body = world.body(tenant, "provision", CONFIG)
+    url = f"{harness.restate.endpoint}/{harness.service}/execute/send"
+    body = harness.body(tenant, "provision", CONFIG)
     headers = {"content-type": "application/json", **headers}
-    async with world.http.post(url, data=body, headers=headers) as response:
+    async with harness.http.post(url, data=body, headers=headers) as response:
         execution_id: str = (await response.json())["invocationId"]
         return execution_id
 
@@ -56,7 +56,7 @@ def check_family(spans: Sequence[ReceivedSpan], root: str) -> None:
 
 
 async def test_a_trace_leads_from_the_dispatch_to_the_target_and_to_landlord(
-    world: World, receiver: Receiver, httpserver: HTTPServer
+    harness: Harness, receiver: Receiver, httpserver: HTTPServer
 ) -> None:
     read: list[str] = []
 
@@ -67,11 +67,11 @@ async def test_a_trace_leads_from_the_dispatch_to_the_target_and_to_landlord(
 
     httpserver.expect_request(re.compile("/v1/tenants/.*")).respond_with_handler(answer)
     httpserver.expect_request("/v1/compute/config").respond_with_json({"error": "x"}, status=400)
-    worker = await start_worker(world, receiver, world.config(api=httpserver.url_for("")))
-    tenant = world.tenant()
+    worker = await start_worker(harness, receiver, harness.config(api=httpserver.url_for("")))
+    tenant = harness.tenant()
 
-    job = await dispatch(world, tenant, traceparent=TRACEPARENT)
-    await world.wait_done(job)
+    job = await dispatch(harness, tenant, traceparent=TRACEPARENT)
+    await harness.wait_done(job)
     assert await worker.terminate() == 0
 
     spans = receiver.trace(f"{TRACE:032x}")
@@ -104,23 +104,23 @@ async def test_a_trace_leads_from_the_dispatch_to_the_target_and_to_landlord(
 
 
 async def test_a_job_has_one_trace_while_it_is_held_and_after_its_worker_was_killed(
-    world: World, receiver: Receiver
+    harness: Harness, receiver: Receiver
 ) -> None:
-    config = world.config(hold_retry_interval="1s")
-    worker = await start_worker(world, receiver, config)
-    held, killed = world.tenant(), world.tenant()
-    await world.target.set_fault(held, "create", refuse=1)
-    await world.target.set_fault(killed, "inspect", delay_after=1.0)
+    config = harness.config(hold_retry_interval="1s")
+    worker = await start_worker(harness, receiver, config)
+    held, killed = harness.tenant(), harness.tenant()
+    await harness.target.set_fault(held, "create", refuse=1)
+    await harness.target.set_fault(killed, "inspect", delay_after=1.0)
 
-    held_job = await dispatch(world, held)
-    await world.wait_done(held_job)
-    killed_job = await dispatch(world, killed)
-    await world.target.wait_called(killed, "inspect")
+    held_job = await dispatch(harness, held)
+    await harness.wait_done(held_job)
+    killed_job = await dispatch(harness, killed)
+    await harness.target.wait_called(killed, "inspect")
     first = await receiver.wait_span("step resolve", landlord_tenant=killed)
     await worker.kill()
-    await world.target.set_fault(killed, "inspect")
-    await start_worker(world, receiver, config)
-    await world.wait_done(killed_job)
+    await harness.target.set_fault(killed, "inspect")
+    await start_worker(harness, receiver, config)
+    await harness.wait_done(killed_job)
     await receiver.wait_span("job provision", landlord_tenant=killed)
 
     whole = await receiver.wait_span("job provision", landlord_tenant=held)

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from datetime import datetime
-from threading import Thread
 from time import time_ns
 
 import attrs
@@ -43,6 +42,7 @@ from landlord_engines_core.errors import (
     StillRunning,
     Superseded,
 )
+from landlord_engines_core.threads import start_thread, without_signals
 
 __all__ = ["JobSpan", "Recorder", "create_recorder"]
 
@@ -97,24 +97,30 @@ def create_recorder() -> "Recorder":
     Raises:
         SettingsError: A variable has no valid value, or names what is not installed.
     """
+    if not isinstance(get_tracer_provider(), TracerProvider):
+        _configure_sdk()
     provider = get_tracer_provider()
-    if not isinstance(provider, TracerProvider):
-        for name, value in _DEFAULTS.items():
-            os.environ.setdefault(name, value)  # noqa: TID251  # the SDK reads them there
-        try:
-            _Configurator().configure(  # type: ignore[no-untyped-call]  # the SDK has no types here
-                resource_attributes=_default_service()
-            )
-        except (ImportError, RuntimeError, ValueError) as error:
-            raise SettingsError(
-                f"the traces cannot be exported: {error}",
-                hint="correct the variables OTEL_*, or unset them to export nothing",
-            ) from error
-        provider = get_tracer_provider()
     assert isinstance(provider, TracerProvider), "the configurator sets it"
     # At the interpreter's exit, the provider would wait for its receiver once more.
     atexit.unregister(provider.shutdown)
     return Recorder(provider)
+
+
+def _configure_sdk() -> None:
+    environment = os.environ  # noqa: TID251  # the SDK reads its variables there
+    environment.update(
+        {name: value for name, value in _DEFAULTS.items() if not environment.get(name)}
+    )
+    try:
+        with without_signals():
+            _Configurator().configure(  # type: ignore[no-untyped-call]  # the SDK has no types here
+                resource_attributes=_default_service()
+            )
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise SettingsError(
+            f"the traces cannot be exported: {error}",
+            hint="correct the variables OTEL_*, or unset them to export nothing",
+        ) from error
 
 
 def _default_service() -> Mapping[str, str]:
@@ -245,8 +251,8 @@ class Recorder:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(exported.set)
 
-        # A daemon: a thread of the loop's executor would delay the end of the process.
-        Thread(target=export_rest, name="last-spans", daemon=True).start()
+        # A thread of the loop's executor would delay the end of the process.
+        start_thread("last-spans", export_rest)
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 await exported.wait()

@@ -1,6 +1,6 @@
 """A receiver of OpenTelemetry's protocol, which keeps the spans that it gets over HTTP."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -8,6 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
@@ -101,9 +102,5 @@ def _read_span(span: trace_pb2.Span, service: str) -> ReceivedSpan:
     )
 
 
-def _read_attributes(pairs: Sequence[object]) -> Mapping[str, str | int]:
-    values: dict[str, str | int] = {}
-    for pair in pairs:
-        kind = pair.value.WhichOneof("value")
-        values[pair.key] = getattr(pair.value, kind)
-    return values
+def _read_attributes(pairs: Iterable[common_pb2.KeyValue]) -> Mapping[str, str | int]:
+    return {pair.key: pair.value.string_value or pair.value.int_value for pair in pairs}
