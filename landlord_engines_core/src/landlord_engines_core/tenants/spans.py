@@ -1,4 +1,4 @@
-"""What the spans of jobs say: their attributes and results, never a value of a configuration."""
+"""Attributes and results in the spans of jobs, without any value of a configuration."""
 
 from landlord_engines_core.errors import InvalidJob
 from landlord_engines_core.models import ExecutionStatus, Job
