@@ -26,6 +26,10 @@ _STEPS_WITH_SLOT = frozenset({"apply", "resync"})
 """The steps that change a target. Their deadline starts when they get a slot."""
 
 
+def _do_nothing() -> None:
+    """Do nothing: the default of a step whose attempts nobody observes."""
+
+
 @attrs.frozen(kw_only=True)
 class StepRunner:
     """Runs the actions of steps, each within its bounds.
@@ -53,6 +57,8 @@ class StepRunner:
         name: str,
         work: Callable[[], Awaitable[T]],
         kind: type[T],
+        *,
+        on_attempt: Callable[[], None] = _do_nothing,
     ) -> T:
         """Run one step of a job through the backend, and return its journaled value.
 
@@ -62,6 +68,7 @@ class StepRunner:
             name: The step's name in the journal.
             work: The action; the backend may call it several times.
             kind: The type of the value.
+            on_attempt: Called when the backend has the action run, before the wait for a slot.
 
         Raises:
             JobError: The action failed; see `Failures.translate_errors`.
@@ -71,6 +78,7 @@ class StepRunner:
             # The context is entered here and not around the job: over HTTP/1.1 a backend enters
             # the job's handler again after every step.
             execution_id = steps.execution_id
+            on_attempt()
             with (
                 trace_span(f"step {name}", describe_job(job, execution_id)),
                 self.metrics.step(name, job.operation, execution_id),
