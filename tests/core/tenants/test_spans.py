@@ -94,7 +94,7 @@ async def test_a_superseded_job_and_a_resync_end_with_a_span_too() -> None:
     tenants = build_tenant_jobs(("mock", MockCompute()))
     ended = CompletedJob(tenant="t", execution_id="one", operation=Operation.PROVISION)
     with recorded_spans() as exporter:
-        await tenants.run(body("delete"), InMemorySteps(is_superseded=True))
+        await tenants.run(body("delete"), InMemorySteps(superseded=True))
         await tenants.resync(ended, InMemorySteps("two"))
 
     outcomes = {
