@@ -60,7 +60,7 @@ class JobActions:
             placement = await self.resolver.placement(job, read_record)
         except (ComputeRefused, LandlordUnavailable):
             # A job that waits here has no lock, so no younger job cancels it. Reading the record
-            # raises Superseded if a younger job has overtaken it.
+            # raises Superseded if a younger job has the lock.
             await read_record()
             raise
         return Resolved(started_at=now(), placement=placement)

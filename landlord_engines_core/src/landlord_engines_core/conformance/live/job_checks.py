@@ -138,8 +138,8 @@ async def check_growing_pauses(bench: Bench) -> str:
     await bench.dispatch(Script(job="a", tenant="t", fail=("transient",) * 3))
     pauses = await _measure_pauses(bench, 3)
     if pauses[0] < FIRST_PAUSE or pauses[2] < 1.5 * pauses[0]:
-        raise bench.broken(f"the pauses do not grow from 0.5 s: {_show(pauses)}")
-    return _show(pauses)
+        raise bench.broken(f"the pauses do not grow from 0.5 s: {_format_pauses(pauses)}")
+    return _format_pauses(pauses)
 
 
 async def check_retry_after(bench: Bench) -> str:
@@ -154,9 +154,9 @@ async def _check_pauses(bench: Bench, expected_pauses: list[float]) -> str:
     for pause, named in zip(pauses, expected_pauses, strict=True):
         if not PUNCTUAL * named <= pause <= named + LATENESS:
             raise bench.broken(
-                f"the pauses are {_show(pauses)}, and retry_after {_show(expected_pauses)}"
+                f"the pauses are {_format_pauses(pauses)}, and retry_after {_format_pauses(expected_pauses)}"
             )
-    return _show(pauses)
+    return _format_pauses(pauses)
 
 
 async def _measure_pauses(bench: Bench, count: int) -> list[float]:
@@ -167,7 +167,7 @@ async def _measure_pauses(bench: Bench, count: int) -> list[float]:
     return [min(at for at in begins if at > failure.at) - failure.at for failure in failures]
 
 
-def _show(pauses: list[float]) -> str:
+def _format_pauses(pauses: list[float]) -> str:
     return ", ".join(f"{pause:.2f} s" for pause in pauses)
 
 
@@ -216,7 +216,7 @@ async def check_random_kills(bench: Bench) -> str:
         bench.workers[-1].child.process.join()
         await bench.start()
     await _restart_until_ended(bench, jobs)
-    return f"killed after {_show(after)}"
+    return f"killed after {_format_pauses(after)}"
 
 
 async def _restart_until_ended(bench: Bench, jobs: list[str]) -> None:
