@@ -35,11 +35,11 @@ async def test_an_engine_gets_its_settings_its_defaults_and_the_workers_limits()
 async def test_blocking_work_runs_in_threads_of_the_engine_that_take_no_signal() -> None:
     registry, engine = start()
 
-    def look() -> tuple[str, bool]:
+    def read_thread() -> tuple[str, bool]:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         return threading.current_thread().name, signal.SIGTERM in blocked
 
-    name, takes_none = await engine.context.run_in_thread(look)
+    name, takes_none = await engine.context.run_in_thread(read_thread)
 
     assert name.startswith("compute-process")
     assert takes_none

@@ -10,7 +10,7 @@ from landlord_engines_core.queueing import JobTasks, pause
 
 @attrs.frozen
 class Jobs:
-    """Jobs that remember their tasks."""
+    """Jobs that count their cancellations."""
 
     tasks: list["asyncio.Task[None]"] = attrs.field(factory=list)
 
@@ -71,7 +71,7 @@ async def test_the_tasks_of_lost_jobs_are_cancelled_once() -> None:
         await asyncio.sleep(0)
         tasks.cancel({2, 3})
         await asyncio.sleep(0)
-        # A second cancellation would cut the request that it carries.
+        # A second cancellation would end the request in flight.
         tasks.cancel({2, 3})
         assert [task.cancelling() for task in jobs.tasks] == [0, 1]
         end.set()

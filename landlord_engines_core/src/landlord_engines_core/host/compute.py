@@ -25,7 +25,7 @@ from landlord_engines_core.errors import (
 )
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.plugin_calls import Door
+from landlord_engines_core.plugin_calls import ErrorBoundary
 from landlord_engines_core.plugins import load_compute_engine
 from landlord_engines_core.settings import Settings, check_section, report_unknown
 from landlord_engines_core.threads import leave_signals
@@ -81,11 +81,11 @@ def create_engine(
         PluginError: The engine cannot be created, or refuses its section.
         SettingsError: The engine's settings do not fit together.
     """
-    door = _door(str(candidate))
+    boundary = _build_boundary(str(candidate))
     try:
-        with door.call("check"):
+        with boundary.call("check"):
             check_section(context.settings)
-        with door.call("create_engine"):
+        with boundary.call("create_engine"):
             engine = factory.create_engine(context)
     except ComputeError as error:
         raise PluginSettingsRefused(
@@ -94,7 +94,7 @@ def create_engine(
         ) from error
     if problems := find_engine_problems(engine):
         raise _invalid(candidate, problems)
-    with door.call("config_schema"):
+    with boundary.call("config_schema"):
         schema = engine.config_schema()
     problems = find_schema_problems(schema) or _find_ambiguous(factory.settings_type, schema)
     if problems:
@@ -103,8 +103,8 @@ def create_engine(
     return engine
 
 
-def _door(engine: str) -> Door:
-    return Door(engine=f"compute engine {engine}", failure=PluginSettingsRefused)
+def _build_boundary(engine: str) -> ErrorBoundary:
+    return ErrorBoundary(engine=f"compute engine {engine}", failure=PluginSettingsRefused)
 
 
 def _invalid(candidate: Candidate, problems: tuple[str, ...]) -> PluginInvalid:

@@ -24,6 +24,10 @@ _STEPS_WITH_SLOT = frozenset({"apply", "resync"})
 """The steps that change a target. Their deadline starts when they get a slot."""
 
 
+def _do_nothing() -> None:
+    """Do nothing: the default of a step whose attempts nobody observes."""
+
+
 @attrs.frozen(kw_only=True)
 class StepRunner:
     """Runs the actions of steps, each within its bounds.
@@ -51,6 +55,8 @@ class StepRunner:
         name: str,
         work: Callable[[], Awaitable[T]],
         kind: type[T],
+        *,
+        on_attempt: Callable[[], None] = _do_nothing,
     ) -> T:
         """Run one step of a job through the backend, and return its journaled value.
 
@@ -60,6 +66,7 @@ class StepRunner:
             name: The step's name in the journal.
             work: The action; the backend may call it several times.
             kind: The type of the value.
+            on_attempt: Called when the backend has the action run, before the wait for a slot.
 
         Raises:
             JobError: The action failed; see `Failures.translate_errors`.
@@ -69,6 +76,7 @@ class StepRunner:
             # The context is entered here and not around the job: over HTTP/1.1 a backend enters
             # the job's handler again after every step.
             execution_id = steps.execution_id
+            on_attempt()
             with (
                 self.metrics.step(name, job.operation, execution_id),
                 self.in_flight.attribute_to(job.tenant, partial(steps.read_record, job.tenant)),
