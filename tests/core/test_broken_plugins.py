@@ -17,7 +17,7 @@ import attrs
 import pytest
 from click.testing import CliRunner
 
-from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES
+from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES, read_catalog
 from landlord_engines_core.cli import checking
 from landlord_engines_core.cli.checking import run_check
 from landlord_engines_core.cli.commands import landlord_host
@@ -176,6 +176,10 @@ BY_CHECK = (
 )
 
 
+MEASURED = ("takes-sigterm", "exits-at-once", "compute-none")
+"""The plugins of which coverage measures the processes."""
+
+
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """An import path on which only these distributions are installed."""
@@ -244,6 +248,36 @@ def test_the_list_names_each_plugin_that_cannot_be_loaded_and_the_next_step() ->
     }
     (compute_none,) = entries("compute-none", document)
     assert compute_none["declares"] == {"contract": 1, "capabilities": {}}
+
+
+# The tests above and below ask more engines than coverage should measure.
+def test_each_engine_of_a_list_is_asked_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugins = [each for each in (*BY_IMPORT, *BY_CHECK) if each.name in MEASURED]
+    for plugin in plugins:
+        plugin.install(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path[:-1], str(tmp_path)])
+
+    result = CliRunner().invoke(landlord_host, ["engines", "--wide", "--json"])
+
+    document = json.loads(result.stdout)
+    asked = [each for each in plugins if each in BY_IMPORT]
+    assert [each for each in asked if not is_listed(each, document)] == []
+    (compute_none,) = entries("compute-none", document)
+    assert compute_none["declares"] == {"contract": 1, "capabilities": {}}
+
+
+def test_an_engine_that_blocks_the_interpreter_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(describe, "LONGEST_STAGE", 0.2)
+    (engine,) = read_catalog().find_named(WORKER_ENGINES, "holds-lock")
+
+    trial = describe.describe_engine(engine)
+
+    (failure,) = trial.failures
+    assert "did not end within 0.2 s, and blocks the interpreter" in failure.message
 
 
 def checked(broken: Broken) -> Trial:
