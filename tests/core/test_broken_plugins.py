@@ -176,7 +176,7 @@ BY_CHECK = (
 )
 
 
-MEASURED = ("takes-sigterm", "exits-at-once", "compute-none")
+MEASURED = ("takes-sigterm", "wrong-type", "exits-at-once", "compute-none")
 """The plugins of which coverage measures the processes."""
 
 
@@ -269,15 +269,19 @@ def test_each_engine_of_a_list_is_asked_in_a_process_of_its_own(
 
 
 def test_an_engine_that_blocks_the_interpreter_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(describe, "LONGEST_STAGE", 0.2)
-    (engine,) = read_catalog().find_named(WORKER_ENGINES, "holds-lock")
+    code = "import ctypes\nctypes.PyDLL(None).sleep(600)"
+    write_distribution(tmp_path, "blocker", {"blocker": "blocker:factory"}, code)
+    monkeypatch.setattr(sys, "path", [*sys.path[:-1], str(tmp_path)])
+    # Above the time until the engine blocks: until then, the child itself could report the limit.
+    monkeypatch.setattr(describe, "LONGEST_STAGE", 2.0)
+    (engine,) = read_catalog().find_named(WORKER_ENGINES, "blocker")
 
     trial = describe.describe_engine(engine)
 
     (failure,) = trial.failures
-    assert "did not end within 0.2 s, and blocks the interpreter" in failure.message
+    assert "did not end within 2 s, and blocks the interpreter" in failure.message
 
 
 def checked(broken: Broken) -> Trial:
@@ -337,8 +341,11 @@ def invoked(*arguments: str) -> tuple[int, Mapping[str, Any]]:
     ],
 )
 def test_a_check_ends_with_the_code_of_its_first_failure(
-    name: str, code: str, exit_code: int
+    name: str, code: str, exit_code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name != "bad-hangs:hangs":
+        # No other one waits, and a sound engine may be slow on a busy machine.
+        monkeypatch.setattr(checking, "LONGEST_STAGE", 120.0)
     ended, document = invoked("--engine", name)
     failures = [check["failure"] for check in document["checks"] if check["failure"]]
 
