@@ -34,8 +34,8 @@ LOCAL = "" if shutil.which("npm") else "[local]"
 # The extra of the Restate engine that runs a restate-server in a container.
 CONTAINER = "[container]"
 
-# The extras of core, for its compute engines.
-ENGINES = "[docker,ecs]"
+# The extras of core, for its compute engines and for traces.
+ENGINES = "[docker,ecs,otel]"
 
 
 WHOLE = ("-m", "long or not long")

@@ -53,7 +53,7 @@ class Leaving:
         sys.exit(0)
 
 
-LEAVING = GuardedCompute(Leaving(), build_compute_boundary("own"))  # type: ignore[arg-type]  # as above
+LEAVING = GuardedCompute("own", Leaving(), build_compute_boundary("own"))  # type: ignore[arg-type]  # as above
 
 
 @pytest.mark.parametrize("method", READ)

@@ -1,6 +1,7 @@
 """A compute engine whose methods are called inside the error boundary of `plugin_calls`."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 import attrs
 
@@ -12,6 +13,7 @@ from landlord_engines_core.compute.contract import (
 )
 from landlord_engines_core.errors import ComputeDefect
 from landlord_engines_core.plugin_calls import ErrorBoundary, ignore_time
+from landlord_engines_core.tracing import trace_span
 
 __all__ = ["GuardedCompute", "build_compute_boundary"]
 
@@ -36,8 +38,9 @@ def build_compute_boundary(
 
 @attrs.frozen
 class GuardedCompute(ComputeEngine):
-    """Compute engine whose methods are called inside the boundary."""
+    """Compute engine whose methods are called inside the boundary; calls for a tenant have a span."""
 
+    name: str
     engine: ComputeEngine
     boundary: ErrorBoundary
 
@@ -85,22 +88,22 @@ class GuardedCompute(ComputeEngine):
 
     async def inspect(self, tenant: str, location: str) -> Observation:
         """Call the engine's ``inspect``."""
-        with self.boundary.call("inspect"):
+        with self._trace("inspect"), self.boundary.call("inspect"):
             return await self.engine.inspect(tenant, location)
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
         """Call the engine's ``provision``."""
-        with self.boundary.call("provision"):
+        with self._trace("provision"), self.boundary.call("provision"):
             return await self.engine.provision(spec)
 
     async def update(self, spec: ComputeSpec) -> ComputeResult:
         """Call the engine's ``update``."""
-        with self.boundary.call("update"):
+        with self._trace("update"), self.boundary.call("update"):
             return await self.engine.update(spec)
 
     async def destroy(self, tenant: str, location: str) -> bool:
         """Call the engine's ``destroy``."""
-        with self.boundary.call("destroy"):
+        with self._trace("destroy"), self.boundary.call("destroy"):
             return await self.engine.destroy(tenant, location)
 
     async def reach(self) -> str:
@@ -110,15 +113,18 @@ class GuardedCompute(ComputeEngine):
 
     async def matches(self, spec: ComputeSpec) -> bool:
         """Call the engine's ``matches``."""
-        with self.boundary.call("matches"):
+        with self._trace("matches"), self.boundary.call("matches"):
             return await self.engine.matches(spec)
 
     async def restore(self, tenant: str, location: str) -> bool:
         """Call the engine's ``restore``."""
-        with self.boundary.call("restore"):
+        with self._trace("restore"), self.boundary.call("restore"):
             return await self.engine.restore(tenant, location)
 
     async def aclose(self) -> None:
         """Call the engine's ``aclose``."""
         with self.boundary.call("aclose"):
             await self.engine.aclose()
+
+    def _trace(self, method: str) -> AbstractContextManager[None]:
+        return trace_span(f"{self.name}: {method}", {"landlord.compute_engine": self.name})

@@ -91,7 +91,9 @@ class ComputeRegistry:
     @_engines.default
     def _guard(self) -> Mapping[str, ComputeEngine]:
         return {
-            name: GuardedCompute(engine, build_compute_boundary(name, partial(self._observe, name)))
+            name: GuardedCompute(
+                name, engine, build_compute_boundary(name, partial(self._observe, name))
+            )
             for name, engine in self._created.items()
         }
 

@@ -1,8 +1,9 @@
 """Making the compute engines that the settings name."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import attrs
@@ -29,6 +30,7 @@ from landlord_engines_core.plugin_calls import ErrorBoundary
 from landlord_engines_core.plugins import load_compute_engine
 from landlord_engines_core.settings import Settings, check_section, report_unknown
 from landlord_engines_core.threads import leave_signals
+from landlord_engines_core.tracing import trace_span
 
 __all__ = ["build_registry", "create_engine"]
 
@@ -61,7 +63,7 @@ def build_registry(settings: Settings, logger: Logger, metrics: Metrics) -> Comp
             defaults=section.defaults,
             logger=logger,
             limits=ComputeLimits(step_timeout=worker.step_timeout),
-            time_request=metrics.engines.request_timer(name),
+            time_request=partial(_time_request, name, metrics.engines.request_timer(name)),
             threads=threads[name],
         )
         engines[name] = create_engine(candidate, factory, context)
@@ -70,6 +72,16 @@ def build_registry(settings: Settings, logger: Logger, metrics: Metrics) -> Comp
     for name in registry:
         _check_defaults(registry, name, worker.max_config_bytes)
     return registry
+
+
+@contextmanager
+def _time_request(
+    engine: str, timer: Callable[[str], AbstractContextManager[None]], request: str
+) -> Iterator[None]:
+    """Count a request of a compute engine, and record a span for it."""
+    attributes = {"landlord.compute_engine": engine}
+    with trace_span(f"{engine}: {request}", attributes, is_request=True), timer(request):
+        yield
 
 
 def create_engine(

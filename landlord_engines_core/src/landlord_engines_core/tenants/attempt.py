@@ -1,4 +1,4 @@
-"""One attempt of one step: its slot, its deadline, its metrics and its log context."""
+"""One attempt of one step: its slot, its deadline, its metrics, its span and its log context."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,6 +15,8 @@ from landlord_engines_core.models import Job
 from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants.failures import Failures
 from landlord_engines_core.tenants.slots import Slots
+from landlord_engines_core.tenants.spans import describe_job
+from landlord_engines_core.tracing import trace_span
 
 __all__ = ["StepRunner"]
 
@@ -78,6 +80,7 @@ class StepRunner:
             execution_id = steps.execution_id
             on_attempt()
             with (
+                trace_span(f"step {name}", describe_job(job, execution_id)),
                 self.metrics.step(name, job.operation, execution_id),
                 self.in_flight.attribute_to(job.tenant, partial(steps.read_record, job.tenant)),
                 job_context(tenant=job.tenant, operation=job.operation, execution_id=execution_id),

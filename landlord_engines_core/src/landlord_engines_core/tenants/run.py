@@ -23,6 +23,8 @@ from landlord_engines_core.tenants.crash_loops import CrashLoops
 from landlord_engines_core.tenants.job_times import JobTimes, build_job_times
 from landlord_engines_core.tenants.reading import JobReader, read_tenant
 from landlord_engines_core.tenants.results import Confirmed, Planned, Resolved
+from landlord_engines_core.tenants.spans import end_trace, end_trace_of_invalid
+from landlord_engines_core.tracing import JobTrace, trace_job
 
 __all__ = ["JobRunner"]
 
@@ -59,25 +61,36 @@ class JobRunner:
             Held: The backend tries the job again after a pause, until its configuration changes.
             Transient: The backend tries the job again soon.
         """
-        # This comes first: reading the body may kill the worker.
-        lost = await steps.lost_attempts()
-        if not lost.count:
-            return await self._run(body, steps, lost)
-        with self.crash_loops.attempt(steps.execution_id, lost, partial(read_tenant, body)):
-            return await self._run(body, steps, lost)
+        with trace_job(steps.execution_id) as trace:
+            # This comes first: reading the body may kill the worker.
+            lost = await steps.lost_attempts()
+            if not lost.count:
+                return await self._run(body, steps, lost, trace)
+            with self.crash_loops.attempt(steps.execution_id, lost, partial(read_tenant, body)):
+                return await self._run(body, steps, lost, trace)
 
-    async def _run(self, body: bytes, steps: Steps, lost: LostAttempts) -> ExecutionStatus:
+    async def _run(
+        self, body: bytes, steps: Steps, lost: LostAttempts, trace: JobTrace
+    ) -> ExecutionStatus:
         with self.metrics.in_flight:
-            job = await self.reader.read(body)
+            job = None
             try:
-                if job.operation is Operation.PLAN:
-                    answer = await self._plan(job, steps)
-                else:
-                    answer = await self._carry_out(job, steps, lost)
-            except Superseded as error:
-                answer = answer_superseded(self.provider_type, job, steps.execution_id, error)
+                job = await self.reader.read(body)
+                answer = await self._run_steps(job, steps, lost)
+            except InvalidJob as error:
+                end_trace_of_invalid(trace, job, steps.execution_id, error)
+                raise
+            end_trace(trace, job, answer)
             self.metrics.count_job(job.operation, answer.output.status)
             return answer
+
+    async def _run_steps(self, job: Job, steps: Steps, lost: LostAttempts) -> ExecutionStatus:
+        try:
+            if job.operation is Operation.PLAN:
+                return await self._plan(job, steps)
+            return await self._carry_out(job, steps, lost)
+        except Superseded as error:
+            return answer_superseded(self.provider_type, job, steps.execution_id, error)
 
     async def _plan(self, job: Job, steps: Steps) -> ExecutionStatus:
         resolved = await self._resolve(job, steps)
