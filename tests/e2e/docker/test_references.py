@@ -131,7 +131,7 @@ async def test_a_stopped_tenant_is_recreated_with_its_recreated_partner(
 
 
 @pytest.mark.parametrize(
-    ("acts", "expected"),
+    ("commands", "expected"),
     [
         (("rm -f {}", "run"), "recreated"),
         (("rename {} {}-old", "run"), "recreated"),
@@ -143,7 +143,7 @@ async def test_a_running_tenant_joins_its_recreated_partner(
     make_engine: MakeEngine,
     tenant: TenantContainers,
     partner: str,
-    acts: tuple[str, ...],
+    commands: tuple[str, ...],
     expected: str,
 ) -> None:
     engine = make_engine(**SHARING)
@@ -151,20 +151,23 @@ async def test_a_running_tenant_joins_its_recreated_partner(
     await engine.provision(desired)
     await wait_healthy(engine, desired)
     try:
-        for act in acts:
-            if act == "run":
+        for command in commands:
+            if command == "run":
                 make_partner(partner)
             else:
-                docker(*act.replace("{}", partner).split())
+                docker(*command.replace("{}", partner).split())
         assert expected in await detail(engine, tenant)
 
         await engine.update(desired)
 
         await wait_healthy(engine, desired)
-        (now,) = json.loads(docker("container", "inspect", partner))
-        assert tenant.only_container["HostConfig"]["NetworkMode"] == f"container:{now['Id']}"
+        (recreated_partner,) = json.loads(docker("container", "inspect", partner))
+        assert (
+            tenant.only_container["HostConfig"]["NetworkMode"]
+            == f"container:{recreated_partner['Id']}"
+        )
     finally:
-        if "rename" in acts[0]:
+        if "rename" in commands[0]:
             docker("rm", "-f", f"{partner}-old")
 
 
@@ -208,13 +211,13 @@ async def test_the_next_job_runs_an_image_that_was_rebuilt_under_its_name(
     body = json.dumps(
         {"tenant_id": tenant.tenant, "operation": "update", "desired_config": {"image": image}}
     ).encode()
-    runs = build_tenant_jobs(("docker", engine), health_timeout=20)
-    await runs.run(body, InMemorySteps())
+    jobs = build_tenant_jobs(("docker", engine), health_timeout=20)
+    await jobs.run(body, InMemorySteps())
     if stopped:
         docker("stop", "-t0", tenant.only_container["Id"])
     docker("tag", f"{WEB}:2", image)
 
-    answers = [await runs.run(body, InMemorySteps()) for _ in range(2)]
+    answers = [await jobs.run(body, InMemorySteps()) for _ in range(2)]
 
     assert [answer.output.status for answer in answers] == ["updated", "unchanged"]
     assert tenant.only_container["Image"] == docker(
