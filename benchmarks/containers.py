@@ -263,7 +263,7 @@ def _jobs(*engines: tuple[str, DockerCompute]) -> TenantJobs:
 
 
 async def _all(
-    tenants: TenantJobs, named: Sequence[Tenant], operation: str, config: object, at_once: int
+    tenants: TenantJobs, tenant_list: Sequence[Tenant], operation: str, config: object, at_once: int
 ) -> list[float]:
     took: list[float] = []
 
@@ -276,7 +276,7 @@ async def _all(
     # The first job that gets stuck ends the benchmark.
     async with asyncio.TaskGroup() as group:
         for number in range(at_once):
-            group.create_task(client(named[number::at_once]))
+            group.create_task(client(tenant_list[number::at_once]))
     return took
 
 

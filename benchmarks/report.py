@@ -52,7 +52,7 @@ def draw_picture(path: Path, sides: Sequence[Side]) -> None:
     figure, (latency, cost, memory) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     for side in sides:
         rounds = [measured for kind in side.rounds.values() for measured in kind]
-        done = [
+        jobs_done = [
             sum(measured.jobs for measured in rounds[: number + 1]) for number in range(len(rounds))
         ]
         latencies = sorted(
@@ -61,9 +61,11 @@ def draw_picture(path: Path, sides: Sequence[Side]) -> None:
         shares = [number / len(latencies) for number in range(1, len(latencies) + 1)]
         latency.plot(latencies, shares, label=side.name)
         cost.plot(
-            done, [measured.worker_cpu_ms for measured in rounds], marker=".", label=side.name
+            jobs_done, [measured.worker_cpu_ms for measured in rounds], marker=".", label=side.name
         )
-        memory.plot(done, [measured.memory for measured in rounds], marker=".", label=side.name)
+        memory.plot(
+            jobs_done, [measured.memory for measured in rounds], marker=".", label=side.name
+        )
     latency.set(xlabel="ms from dispatch to completion", ylabel="share of the jobs")
     cost.set(xlabel="jobs done", ylabel="worker CPU per job, ms", ylim=0)
     memory.set(xlabel="jobs done", ylabel="memory, MiB", ylim=0)

@@ -54,9 +54,9 @@ def test_a_value_that_oscillates_has_no_slope() -> None:
     assert find_rises(run) == {}
 
 
-@pytest.mark.parametrize("kept", [80, 150, 1000])
-def test_a_leak_of_the_smallest_kind_per_job_is_detected(kept: int) -> None:
-    run = samples(lambda jobs: 120_000_000 + kept * jobs + 1_000_000 * (jobs // EVERY % 2))
+@pytest.mark.parametrize("leaked_bytes", [80, 150, 1000])
+def test_a_leak_of_the_smallest_kind_per_job_is_detected(leaked_bytes: int) -> None:
+    run = samples(lambda jobs: 120_000_000 + leaked_bytes * jobs + 1_000_000 * (jobs // EVERY % 2))
 
     assert {"rss", "uss", "state_bytes"} <= find_rises(run).keys()
 

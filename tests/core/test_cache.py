@@ -143,7 +143,7 @@ async def test_the_least_recently_used_entry_is_evicted_first() -> None:
     for key in ("a", "b", "a", "c"):
         await _get(cache, key, source)
 
-    kept = await _get(cache, "a", source)
+    first_value = await _get(cache, "a", source)
     lost = await _get(cache, "b", source)
 
-    assert (kept, lost) == (1, 4)
+    assert (first_value, lost) == (1, 4)

@@ -61,7 +61,7 @@ def test_the_help_says_how_to_run_and_how_it_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "named"),
+    ("arguments", "code", "expected_text"),
     [
         (("--engine", "nope"), 2, "LE201"),
         (("--engine", "stepfunctions"), 5, "LE302"),
@@ -75,12 +75,12 @@ def test_the_help_says_how_to_run_and_how_it_ends(tmp_path: Path) -> None:
     ],
 )
 def test_each_failure_has_its_exit_code_and_a_next_step(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, named: str
+    tmp_path: Path, arguments: tuple[str, ...], code: int, expected_text: str
 ) -> None:
     ended, text = command(tmp_path, *arguments)
 
     assert ended == code
-    assert named in text
+    assert expected_text in text
 
 
 def test_the_engine_may_be_named_by_landlords_own_setting(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_an_unreadable_distribution_is_named_and_fails_no_command(
     info.mkdir()
     (info / "entry_points.txt").write_text("[x]\nno equals sign\n")
 
-    done = subprocess.run(
+    completed = subprocess.run(
         [HOST, "engines"],
         capture_output=True,
         text=True,
@@ -333,8 +333,8 @@ def test_an_unreadable_distribution_is_named_and_fails_no_command(
         env={**variables(tmp_path), "PYTHONPATH": str(tmp_path)},
     )
 
-    assert "landlord-engines-restate 0.1.0" in done.stdout
-    assert "cannot be read, reinstall it: bad 1.0: its entry_points.txt" in done.stderr
+    assert "landlord-engines-restate 0.1.0" in completed.stdout
+    assert "cannot be read, reinstall it: bad 1.0: its entry_points.txt" in completed.stderr
 
 
 def test_the_level_may_be_called_warning(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def load_registry(folder: Path, text: str) -> ComputeRegistry:
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "named"),
+    ("text", "error", "expected_text"),
     [
         ("docker: {restart_policy: false}", PluginSettingsRefused, "compute.docker.restart_policy"),
         ("docker: {user: 1000}", PluginSettingsRefused, "compute.docker.user breaks the rule"),
@@ -48,12 +48,12 @@ def load_registry(folder: Path, text: str) -> ComputeRegistry:
     ],
 )
 def test_defaults_that_would_hold_every_tenant_are_refused_at_the_start(
-    tmp_path: Path, text: str, error: type[LandlordEnginesError], named: str
+    tmp_path: Path, text: str, error: type[LandlordEnginesError], expected_text: str
 ) -> None:
     with pytest.raises(error) as caught:
         load_registry(tmp_path, f"worker: {{max_config_bytes: 16}}\ncompute: {{{text}}}\n")
 
-    assert named in caught.value.message
+    assert expected_text in caught.value.message
     assert caught.value.hint
     assert "sesame" not in str(caught.value)
     if error is SettingsError:

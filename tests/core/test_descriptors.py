@@ -18,9 +18,11 @@ print(read_limit(), raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 
 
 def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
-    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    completed = subprocess.run(
+        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True
+    )
 
-    assert done.stdout.split() == ["64", "128", "128", "128"]
+    assert completed.stdout.split() == ["64", "128", "128", "128"]
 
 
 def test_if_the_system_refuses_the_hard_limit_its_own_maximum_is_set(
@@ -57,7 +59,7 @@ def test_connections_get_a_third_of_what_is_not_reserved(files: int, connections
 def test_a_call_without_a_free_descriptor_gets_one_from_the_reserve() -> None:
     reserve = Reserve(size=2)
     reserve.fill()
-    kept = len(reserve)
+    size = len(reserve)
     tries = 0
 
     def open_descriptor() -> str:
@@ -67,7 +69,7 @@ def test_a_call_without_a_free_descriptor_gets_one_from_the_reserve() -> None:
             raise OSError(errno.EMFILE, "none")
         return "done"
 
-    assert (kept, reserve.spend(open_descriptor), len(reserve)) == (2, "done", 1)
+    assert (size, reserve.spend(open_descriptor), len(reserve)) == (2, "done", 1)
     reserve.close()
     assert len(reserve) == 0
 

@@ -518,7 +518,7 @@ def test_check_reports_the_effect_of_a_registration(start: Start) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["check"]])
 @pytest.mark.parametrize(
-    ("settings", "named", "hint"),
+    ("settings", "expected_text", "hint"),
     [
         (
             ["worker.step_timeout=20s"],
@@ -538,12 +538,12 @@ def test_check_reports_the_effect_of_a_registration(start: Start) -> None:
     ],
 )
 def test_limits_that_do_not_fit_end_with_2_and_say_what_to_set(
-    start: Start, arguments: list[str], settings: list[str], named: str, hint: str
+    start: Start, arguments: list[str], settings: list[str], expected_text: str, hint: str
 ) -> None:
     code, text = wait_end(start("", *(f"--set={setting}" for setting in settings), *arguments))
 
     assert code == 2
-    assert named in text
+    assert expected_text in text
     assert hint in text
 
 

@@ -240,12 +240,12 @@ async def test_a_refused_registration_leaves_the_worker_serving() -> None:
 
 
 @pytest.mark.usefixtures("short_pauses")
-@pytest.mark.parametrize("seen", [UNREGISTERED, OUTDATED])
-async def test_a_refusal_that_repeats_is_logged_once(seen: Registration) -> None:
+@pytest.mark.parametrize("registration", [UNREGISTERED, OUTDATED])
+async def test_a_refusal_that_repeats_is_logged_once(registration: Registration) -> None:
     async def refuse() -> Registration:
         raise RegistrationRefused("handlers went")
 
-    engine, logger = Engine(registers=refuse, seen=[seen] * 1000), RecordingLogger()
+    engine, logger = Engine(registers=refuse, seen=[registration] * 1000), RecordingLogger()
 
     await run_until(lifecycle(engine, logger), lambda: engine.registered == 4)
 

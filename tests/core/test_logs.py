@@ -22,9 +22,11 @@ logger.error("hostile", name="a\\x1b[2J\\nforged\\u202e", half="\\ud800", many=[
 def lines(level: str = "info", form: str = "auto") -> str:
     """Set up logging, which is global to a process, separately for each test."""
     code = CODE.format(level=level, form=form)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == ""
-    return done.stderr
+    completed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert completed.stdout == ""
+    return completed.stderr
 
 
 def test_without_a_terminal_every_line_is_json_with_the_jobs_ids() -> None:

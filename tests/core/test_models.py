@@ -64,11 +64,11 @@ def test_a_start_without_a_placement_keeps_the_placements() -> None:
 
 
 def test_placements_are_compared_without_resource_ids() -> None:
-    named = Placement("mock", "a", {"id": "1"})
+    placement = Placement("mock", "a", {"id": "1"})
 
-    assert named == Placement("mock", "a", {"id": "2"})
-    assert hash(named) == hash(Placement("mock", "a"))
-    assert named != Placement("mock", "b", {"id": "1"})
+    assert placement == Placement("mock", "a", {"id": "2"})
+    assert hash(placement) == hash(Placement("mock", "a"))
+    assert placement != Placement("mock", "b", {"id": "1"})
 
 
 def test_a_placement_can_be_reduced_to_engine_and_location() -> None:

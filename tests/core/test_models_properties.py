@@ -95,9 +95,9 @@ def test_a_record_holds_each_job_once_in_order_and_never_more_than_its_limit(
         note, end = job if isinstance(job, tuple) else (job, None)
         record = record.with_start(name, note)
         if end is not None:
-            named = {"execution_id": name, "operation": end.operation, "placement": end.placement}
+            common = {"execution_id": name, "operation": end.operation, "placement": end.placement}
             record = record.with_end(
-                Transition(started_at=note.started_at, ended_at=end.ended_at, **named)  # type: ignore[arg-type]
+                Transition(started_at=note.started_at, ended_at=end.ended_at, **common)  # type: ignore[arg-type]
             )
         begun.append(name)
 

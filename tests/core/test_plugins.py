@@ -200,7 +200,7 @@ factory = ComputeEngineFactory(
 
 
 @pytest.mark.parametrize(
-    ("name", "contract", "error", "named"),
+    ("name", "contract", "error", "expected_text"),
     [
         ("other", 99, PluginIncompatible, "it is for version 99 of the contract, and this host"),
         (
@@ -212,11 +212,11 @@ factory = ComputeEngineFactory(
     ],
 )
 def test_a_compute_engine_with_a_wrong_declaration_is_refused(
-    install: Install, name: str, contract: int, error: type[PluginError], named: str
+    install: Install, name: str, contract: int, error: type[PluginError], expected_text: str
 ) -> None:
     install("ours", "own", COMPUTE.format(name=name, contract=contract), COMPUTE_ENGINES)
 
-    with pytest.raises(error, match=named):
+    with pytest.raises(error, match=expected_text):
         load_compute_engine("own")
 
 

@@ -113,7 +113,7 @@ def test_defaults_may_lack_what_a_tenants_configuration_can_have(
 
 
 @pytest.mark.parametrize(
-    ("defaults", "named"),
+    ("defaults", "expected_text"),
     [
         ({"policy": False}, "compute.strict.policy breaks the rule 'enum' ['no', 'always']"),
         ({"fodler": 1}, "compute.strict breaks the rule 'additionalProperties'"),
@@ -123,12 +123,12 @@ def test_defaults_may_lack_what_a_tenants_configuration_can_have(
     ],
 )
 def test_defaults_that_no_tenants_configuration_can_repair_are_refused(
-    defaults: Mapping[str, object], named: str
+    defaults: Mapping[str, object], expected_text: str
 ) -> None:
     with pytest.raises(ComputeRefused) as caught:
         with_defaults(defaults).check_defaults("strict")
 
-    assert named in caught.value.message
+    assert expected_text in caught.value.message
     assert "hush" not in caught.value.message
 
 

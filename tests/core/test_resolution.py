@@ -59,7 +59,7 @@ def test_maps_are_merged_and_other_values_are_replaced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tenant", "named"),
+    ("tenant", "engine"),
     [
         (Tenant(id="t", desired_config={"compute_provider": "a", "x": 1}), "a"),
         (Tenant(id="t", desired_config={"compute_provider_type": "b"}), "b"),
@@ -68,8 +68,8 @@ def test_maps_are_merged_and_other_values_are_replaced() -> None:
         (Tenant(id="t", desired_config={"compute_provider": 5}), ""),
     ],
 )
-def test_landlords_record_names_an_engine_in_four_places(tenant: Tenant, named: str) -> None:
-    assert find_tenant_engine(tenant) == named
+def test_landlords_record_names_an_engine_in_four_places(tenant: Tenant, engine: str) -> None:
+    assert find_tenant_engine(tenant) == engine
 
 
 @pytest.mark.parametrize(

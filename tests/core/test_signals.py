@@ -165,12 +165,12 @@ def test_add_signal_handler_keeps_the_handler_of_the_host() -> None:
 
 
 def test_a_replaced_handler_hides_no_signal_from_the_host() -> None:
-    seen = list[int]()
+    numbers = list[int]()
 
     async def main() -> None:
         control = Control()
         with signals(control, RecordingLogger(), engines=ENGINES):
-            signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+            signal.signal(signal.SIGTERM, lambda number, _: numbers.append(number))
             signal.raise_signal(signal.SIGTERM)
             await asyncio.wait_for(control.stop.wait(), 10)
 
@@ -178,7 +178,7 @@ def test_a_replaced_handler_hides_no_signal_from_the_host() -> None:
         run_until_failure(main())
         == f"a handler of {__name__} replaced the host's handler of SIGTERM"
     )
-    assert seen == [signal.SIGTERM]
+    assert numbers == [signal.SIGTERM]
 
 
 @pytest.mark.usefixtures("short_intervals")

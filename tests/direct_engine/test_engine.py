@@ -194,8 +194,8 @@ async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete
         return f'{{{fields}, "desired_config": {deep}}}'.encode()
 
     held = await bench.dispatcher.dispatch(build_body("update"))
-    seen = await bench.wait_state(held, PolledState.BACKING_OFF)
-    assert "$.desired_config is nested" in seen.error
+    execution = await bench.wait_state(held, PolledState.BACKING_OFF)
+    assert "$.desired_config is nested" in execution.error
     assert (await bench.target.document(tenant))["version"] == 1
     job = await bench.dispatcher.dispatch(build_body("delete"))
     await bench.wait_state(job, PolledState.SUCCEEDED)

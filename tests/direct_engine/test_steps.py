@@ -52,10 +52,10 @@ class JobsFile:
     async def end_job(self, steps: DirectSteps, operation: str) -> None:
         """Acquire the lock with an operation, and write the end of the job."""
         await steps.acquire("t", job_start(operation))
-        done = Transition(
+        transition = Transition(
             execution_id=steps.execution_id, operation=operation, started_at="t", ended_at="t"
         )
-        await steps.complete("t", done)
+        await steps.complete("t", transition)
         self.store.mark(steps.job_id, JobState.COMPLETED)
 
 

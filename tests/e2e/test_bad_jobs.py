@@ -11,7 +11,7 @@ from landlord_test_target.harness import Harness
 
 
 @pytest.mark.parametrize(
-    ("body", "named"),
+    ("body", "expected_text"),
     [
         (b"{nope", "$ is not a JSON object, at character 1"),
         (b"[]", "$ is not a JSON object, at character 0"),
@@ -22,7 +22,7 @@ from landlord_test_target.harness import Harness
     ],
 )
 async def test_an_invalid_body_ends_with_400_and_names_the_field(
-    harness: Harness, body: bytes, named: str
+    harness: Harness, body: bytes, expected_text: str
 ) -> None:
     await harness.worker()
     url = f"{harness.restate.endpoint}/{harness.service}/execute"
@@ -32,11 +32,11 @@ async def test_an_invalid_body_ends_with_400_and_names_the_field(
         answer = await response.json()
 
     assert response.status == 400
-    assert named in answer["message"]
+    assert expected_text in answer["message"]
 
 
 @pytest.mark.parametrize(
-    ("config", "named"),
+    ("config", "expected_text"),
     [
         (b'{"k":' * 1000 + b"1" + b"}" * 1000, "$.desired_config is nested more than"),
         (b"[" * 100_000 + b"]" * 100_000, "$.desired_config is nested more than"),
@@ -47,7 +47,7 @@ async def test_an_invalid_body_ends_with_400_and_names_the_field(
     ids=["deep", "deepest", "a long text", "a large number", "no object"],
 )
 async def test_a_configuration_that_cannot_be_read_holds_all_but_a_delete(
-    harness: Harness, config: bytes, named: str
+    harness: Harness, config: bytes, expected_text: str
 ) -> None:
     worker = await harness.worker()
     tenant = harness.tenant()
@@ -66,7 +66,7 @@ async def test_a_configuration_that_cannot_be_read_holds_all_but_a_delete(
             for operation in ("update", "provision", "plan")
         ]
     for job in jobs:
-        await harness.wait_held(job.result(), named)
+        await harness.wait_held(job.result(), expected_text)
         await harness.dispatcher.kill(job.result())
     assert (await harness.target.document(tenant))["version"] == 1
     deleted = await harness.wait_done(await harness.dispatcher.dispatch(build_body("delete")))
@@ -78,7 +78,7 @@ async def test_a_configuration_that_cannot_be_read_holds_all_but_a_delete(
 
 
 @pytest.mark.parametrize(
-    ("provider", "config", "named"),
+    ("provider", "config", "expected_text"),
     [
         ("nomad", {}, "'nomad' is not configured"),
         ("target", {"version": "three"}, "$.version breaks the rule 'type' integer"),
@@ -87,13 +87,13 @@ async def test_a_configuration_that_cannot_be_read_holds_all_but_a_delete(
     ],
 )
 async def test_a_permanent_failure_is_held_until_the_config_changes(
-    harness: Harness, provider: str, config: Mapping[str, object], named: str
+    harness: Harness, provider: str, config: Mapping[str, object], expected_text: str
 ) -> None:
     await harness.worker()
     tenant = harness.tenant()
 
     held = await harness.send(tenant, "provision", provider, **config)
-    await harness.wait_held(held, named)
+    await harness.wait_held(held, expected_text)
     assert await harness.history(tenant) == []
     await harness.dispatcher.kill(held)
 

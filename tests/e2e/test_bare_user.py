@@ -58,12 +58,12 @@ pytestmark = pytest.mark.skipif(
 async def as_bare_user(*arguments: str, **environment: str) -> Process:
     """Start `landlord-host`, with restate-server on its PATH unless the environment says so."""
     home = Path.home()
-    kept = {str(path) for path in (Path(sys.base_prefix), Path(sys.prefix), ROOT)}
+    mounted_paths = {str(path) for path in (Path(sys.base_prefix), Path(sys.prefix), ROOT)}
     own = {"PATH": "/mnt/server:/usr/bin:/bin", "TMPDIR": "/mnt/tmp", "LOG_FORMAT": "json"}
     return await asyncio.create_subprocess_exec(
         *("unshare", "--mount", "bash", "-c", NAMESPACE, "bash", str(home)),
         str((await server_binary()).parent),
-        *(path for path in sorted(kept) if Path(path).is_relative_to(home)),
+        *(path for path in sorted(mounted_paths) if Path(path).is_relative_to(home)),
         "--",
         *(f"{name}={value}" for name, value in {**own, **environment}.items()),
         *(str(HOST), "--engine=restate", *arguments),
@@ -131,7 +131,7 @@ SECRET = {"XDG_CONFIG_HOME": "/mnt/secret"}
 
 
 @pytest.mark.parametrize(
-    ("environment", "code", "named"),
+    ("environment", "code", "expected_texts"),
     [
         ({"TMPDIR": "/nowhere"}, 2, ("/nowhere", "set TMPDIR")),
         (NO_SERVER, 3, ("no home folder", "XDG_CACHE_HOME")),
@@ -143,12 +143,12 @@ SECRET = {"XDG_CONFIG_HOME": "/mnt/secret"}
     ],
 )
 async def test_an_unusable_environment_is_reported_in_one_line(
-    environment: dict[str, str], code: int, named: tuple[str, ...]
+    environment: dict[str, str], code: int, expected_texts: tuple[str, ...]
 ) -> None:
     seen, _, errors = await wait_end(await as_bare_user("dev", **environment))
 
     (line,) = errors.splitlines()
     assert seen == code
     assert line.startswith("landlord-host: LE")
-    for name in named:
+    for name in expected_texts:
         assert name in line

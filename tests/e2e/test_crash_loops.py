@@ -204,9 +204,13 @@ async def test_restate_learns_no_path_of_the_worker(harness: Harness) -> None:
     again = await harness.launch(worker.config)
     assert await again.wait_ended() == -signal.SIGKILL
 
-    kept = await failures(harness, deadly)
-    assert [failure for failure in kept if "LE408: the worker ended during this job" in failure]
-    assert not [failure for failure in kept if ".py" in failure]
+    failures_before = await failures(harness, deadly)
+    assert [
+        failure
+        for failure in failures_before
+        if "LE408: the worker ended during this job" in failure
+    ]
+    assert not [failure for failure in failures_before if ".py" in failure]
     await harness.dispatcher.kill(deadly)
 
 

@@ -111,10 +111,10 @@ async def test_a_worker_killed_while_a_job_waits_for_its_lock_leaves_one_resourc
 
 
 @pytest.mark.parametrize(
-    ("operation", "call", "left"), [("update", "update", [2]), ("delete", "delete", [])]
+    ("operation", "call", "versions"), [("update", "update", [2]), ("delete", "delete", [])]
 )
 async def test_an_update_or_a_delete_is_completed_after_its_worker_was_killed(
-    harness: Harness, operation: str, call: str, left: list[int]
+    harness: Harness, operation: str, call: str, versions: list[int]
 ) -> None:
     worker = await harness.worker()
     tenant = harness.tenant()
@@ -127,7 +127,7 @@ async def test_an_update_or_a_delete_is_completed_after_its_worker_was_killed(
     await harness.restart(worker)
 
     await harness.wait_done(job)
-    assert await _versions(harness, tenant) == left
+    assert await _versions(harness, tenant) == versions
 
 
 async def test_a_worker_killed_inside_a_move_leaves_the_new_location_only(harness: Harness) -> None:

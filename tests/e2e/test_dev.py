@@ -71,8 +71,8 @@ async def test_the_demo_creates_updates_and_deletes_a_tenant_and_leaves_nothing(
         output, errors = await process.communicate()
 
     assert process.returncode == 0, errors.decode()
-    seen = [line.split("  ", 2)[-1].partition(":")[0] for line in output.decode().splitlines()]
-    assert seen == [
+    titles = [line.split("  ", 2)[-1].partition(":")[0] for line in output.decode().splitlines()]
+    assert titles == [
         "create",
         "update",
         "the same update",

@@ -121,12 +121,12 @@ class Reader:
 
 async def _wait_output(process: Process, text: str) -> None:
     assert process.stdout is not None
-    seen = b""
+    output = b""
     async with asyncio.timeout(60):
-        while text.encode() not in seen:
+        while text.encode() not in output:
             line = await process.stdout.readline()
-            assert line, seen.decode()
-            seen += line
+            assert line, output.decode()
+            output += line
 
 
 @pytest_asyncio.fixture(loop_scope="session")

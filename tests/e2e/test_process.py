@@ -39,11 +39,11 @@ async def test_a_process_outlives_its_worker_and_is_found_again(
     (first,) = find_processes(tenants_mark)
 
     await worker.kill()
-    left = find_processes(tenants_mark)
+    processes = find_processes(tenants_mark)
     await (await harness.launch(config)).wait_registered()
     again = await harness.run(tenant, "provision", "process", **answering_server(tenants_mark))
 
-    assert left == [first]
+    assert processes == [first]
     assert again == "unchanged"
     assert find_processes(tenants_mark) == [first]
     changed = answering_server(tenants_mark, status=204)

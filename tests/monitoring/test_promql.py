@@ -26,7 +26,7 @@ def test_names_that_the_series_have_are_known(expression: str, text: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("expression", "text", "named"),
+    ("expression", "text", "expected_text"),
     [
         ("rate(jobs[5m])", "", "jobs"),
         ('jobs_total{tenant="t"}', "", "jobs_total: tenant ['t']"),
@@ -37,9 +37,9 @@ def test_names_that_the_series_have_are_known(expression: str, text: str) -> Non
     ],
 )
 def test_names_that_the_series_do_not_have_are_listed(
-    expression: str, text: str, named: str
+    expression: str, text: str, expected_text: str
 ) -> None:
-    assert find_unknown_names(expression, text, SERIES) == [named]
+    assert find_unknown_names(expression, text, SERIES) == [expected_text]
 
 
 def test_an_expression_that_is_no_promql_is_refused() -> None:

@@ -158,9 +158,9 @@ def test_the_table_has_every_row_once_and_no_other() -> None:
 
 
 def test_every_test_of_the_suite_is_in_a_row() -> None:
-    named = [test for tests in RULES.values() for test in tests]
+    listed_tests = [test for tests in RULES.values() for test in tests]
 
-    assert sorted(named) == sorted(list_own_tests(ComputeContract))
+    assert sorted(listed_tests) == sorted(list_own_tests(ComputeContract))
 
 
 @pytest.mark.parametrize("engine", MODULES)
@@ -180,7 +180,7 @@ def test_an_engine_has_the_features_that_the_table_says_it_has(engine: str) -> N
 
 
 def test_every_feature_is_shown_by_a_test() -> None:
-    named = [test.split("::") for tests in FEATURES.values() for test in tests.values()]
+    listed_tests = [test.split("::") for tests in FEATURES.values() for test in tests.values()]
 
-    for path, name in named:
+    for path, name in listed_tests:
         assert f"def {name}(" in (ROOT / "tests" / path).read_text(), name

@@ -24,15 +24,15 @@ PAGES = sorted(
 
 
 def test_every_test_that_the_list_of_defects_names_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", DEFECTS))
+    listed_tests = set(re.findall(r"`(test_\w+)`", DEFECTS))
     defined = {
         name
         for path in (ROOT / "tests").rglob("*.py")
         for name in re.findall(r"def (test_\w+)\(", path.read_text(encoding="utf-8"))
     }
 
-    assert named
-    assert named <= defined
+    assert listed_tests
+    assert listed_tests <= defined
 
 
 def test_every_defect_has_a_row() -> None:

@@ -49,10 +49,10 @@ def test_a_module_lists_its_public_names_once_and_has_them(name: str) -> None:
 def test_the_public_module_offers_what_the_document_for_authors_names() -> None:
     text = (ROOT / "docs" / "writing-an-engine.md").read_text()
 
-    named = set(re.findall(r"`landlord_engines_core\.api\.(\w+)`", text))
+    documented_names = set(re.findall(r"`landlord_engines_core\.api\.(\w+)`", text))
 
-    assert named
-    assert named <= set(api.__all__)
+    assert documented_names
+    assert documented_names <= set(api.__all__)
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ def test_every_scenario_has_a_row(page: str) -> None:
     ("page", "row"), [(page, row) for page, rows in TABLES.items() for row in rows]
 )
 def test_every_test_that_a_row_names_exists(page: str, row: str) -> None:
-    named = [test.split("::") for test in table(page)[row]]
+    listed_tests = [test.split("::") for test in table(page)[row]]
 
-    for path, name in named:
+    for path, name in listed_tests:
         source = (ROOT / "tests" / path).read_text(encoding="utf-8")
         assert re.search(rf"^ *(async )?def {name}\(", source, re.MULTILINE), f"{path}::{name}"

@@ -81,9 +81,9 @@ class UnavailableMock(MockCompute):
 
 
 async def test_memory_of_a_suspended_handler_is_freed_without_the_garbage_collector() -> None:
-    left = await _objects_left_by(MockCompute(), SUSPENSION)
+    objects = await _objects_left_by(MockCompute(), SUSPENSION)
 
-    assert [each for each in left if isinstance(each, Context)] == []
+    assert [each for each in objects if isinstance(each, Context)] == []
 
 
 async def test_memory_of_a_failed_step_is_freed_without_the_garbage_collector(

@@ -135,19 +135,21 @@ async def test_every_recorded_row_gives_the_tenant_state_that_landlord_showed(
     async def was_polled() -> bool:
         return len(requests_to(httpserver, "POST", "/query")) >= 2
 
-    seen = await landlord.wait_fields(
+    shown_tenant = await landlord.wait_fields(
         tenant, status=expected["status"], workflow_sub_state=expected["sub_state"]
     )
     if expected["retry_count"] is not None:
-        seen = await landlord.wait_fields(tenant, workflow_retry_count=expected["retry_count"])
+        shown_tenant = await landlord.wait_fields(
+            tenant, workflow_retry_count=expected["retry_count"]
+        )
         await wait_for(was_polled)
-        seen = (await landlord.get(tenant)).body
+        shown_tenant = (await landlord.get(tenant)).body
     word = expected.get("word", "completed" if status == "completed" else expected["sub_state"])
     running = status != "completed"
-    assert seen["status_message"] == f"Workflow execution {word}: {execution_id}"
-    assert seen.get("workflow_execution_id") == (execution_id if running else None)
-    assert seen.get("workflow_retry_count") == expected["retry_count"]
-    assert "workflow_error_message" not in seen
+    assert shown_tenant["status_message"] == f"Workflow execution {word}: {execution_id}"
+    assert shown_tenant.get("workflow_execution_id") == (execution_id if running else None)
+    assert shown_tenant.get("workflow_retry_count") == expected["retry_count"]
+    assert "workflow_error_message" not in shown_tenant
     assert len(requests_to(httpserver, "POST", "/TenantProvisioning")) == 1
 
 

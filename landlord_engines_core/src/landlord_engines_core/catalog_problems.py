@@ -95,14 +95,14 @@ def _check_group(engine: Candidate, catalog: Catalog) -> Problem | None:
     )
 
 
-def _check_duplicates(named: tuple[Candidate, ...]) -> Problem | None:
-    if len(named) == 1:
+def _check_duplicates(candidates: tuple[Candidate, ...]) -> Problem | None:
+    if len(candidates) == 1:
         return None
-    origins = ", ".join(f"{candidate.distribution} {candidate.version}" for candidate in named)
+    origins = ", ".join(f"{candidate.distribution} {candidate.version}" for candidate in candidates)
     return Problem(
         kind=ProblemKind.DUPLICATE,
         text=f"several entry points have this name ({origins})",
-        hint=advise_choice(named),
+        hint=advise_choice(candidates),
     )
 
 

@@ -126,8 +126,8 @@ def _configure_sdk() -> None:
 def _default_service() -> Mapping[str, str]:
     """Return the service's name as an attribute, unless a variable names the service."""
     # An attribute that is passed to the SDK has priority over the variables.
-    named = str(Resource.create().attributes[SERVICE_NAME])
-    return {SERVICE_NAME: _SERVICE} if named.startswith("unknown_service") else {}
+    resource_name = str(Resource.create().attributes[SERVICE_NAME])
+    return {SERVICE_NAME: _SERVICE} if resource_name.startswith("unknown_service") else {}
 
 
 class Recorder:

@@ -27,7 +27,7 @@ HEAVY = {
 def run_python(*arguments: str) -> tuple[float, str]:
     """Run an interpreter, and return its processor time and what it wrote to standard error."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", *arguments],
         capture_output=True,
         text=True,
@@ -36,7 +36,7 @@ def run_python(*arguments: str) -> tuple[float, str]:
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     time = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time, done.stderr
+    return time, completed.stderr
 
 
 @pytest.mark.parametrize("command", ["--help", "--version", "engines"])

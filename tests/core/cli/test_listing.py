@@ -211,7 +211,7 @@ landlord_host(["engines"])
 def measure_listing(folder: Path) -> tuple[float, str]:
     """The processor time of the list with only these distributions, and the modules it imports."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", MEASURED, str(folder)],
         capture_output=True,
         text=True,
@@ -219,8 +219,8 @@ def measure_listing(folder: Path) -> tuple[float, str]:
         env={key: value for key, value in os.environ.items() if not key.startswith("COV")},
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert "plugin-0" in done.stdout
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stderr
+    assert "plugin-0" in completed.stdout
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, completed.stderr
 
 
 def test_the_list_imports_no_plugin_and_300_distributions_take_hardly_longer_than_5(

@@ -76,7 +76,7 @@ def test_the_installed_engines_declare_what_holds(candidate: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
+    ("changes", "expected_text"),
     [
         ({"info": 5}, "its info is an object of type int, and not a ComputeEngineInfo"),
         ({"info": ComputeEngineInfo(name="own", contract=2)}, "it is for version 2"),
@@ -89,10 +89,10 @@ def test_the_installed_engines_declare_what_holds(candidate: Any) -> None:
         ({"create_engine": Unfinished}, "Unfinished lacks"),
     ],
 )
-def test_a_wrong_declaration_is_named(changes: dict[str, Any], named: str) -> None:
+def test_a_wrong_declaration_is_named(changes: dict[str, Any], expected_text: str) -> None:
     problems = find_compute_problems("own", declare(**changes))
 
-    assert any(named in problem for problem in problems)
+    assert any(expected_text in problem for problem in problems)
 
 
 @pytest.mark.parametrize("function", [create, create_unresolved, lambda context: context])
@@ -122,7 +122,7 @@ def with_schema(schema: Any) -> Callable[[ComputeContext], ComputeEngine]:
 
 
 @pytest.mark.parametrize(
-    ("function", "settings", "named"),
+    ("function", "settings", "expected_text"),
     [
         (fail(SettingsError("compute.own.url is wrong")), Settings(), "compute.own.url is wrong"),
         (create, Settings(bad=True), "compute.own.bad must not be set"),
@@ -145,7 +145,7 @@ def with_schema(schema: Any) -> Callable[[ComputeContext], ComputeEngine]:
     ],
 )
 def test_an_engine_that_cannot_be_created_is_named_without_a_value(
-    function: Callable[..., Any], settings: Settings, named: str
+    function: Callable[..., Any], settings: Settings, expected_text: str
 ) -> None:
     candidate = next(engine for engine in list_engines(COMPUTE_ENGINES) if engine.name == "mock")
     context = ComputeContext(settings=settings, logger=RecordingLogger())
@@ -153,7 +153,7 @@ def test_an_engine_that_cannot_be_created_is_named_without_a_value(
     with pytest.raises(LandlordEnginesError) as caught:
         create_engine(candidate, declare(create_engine=function), context)
 
-    assert named in caught.value.message
+    assert expected_text in caught.value.message
     assert "sesame" not in str(caught.value)
 
 

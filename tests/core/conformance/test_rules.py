@@ -28,9 +28,9 @@ def test_the_document_has_each_rule_as_the_data_has_it(kind: Kind) -> None:
 
 
 def test_a_rules_capability_is_one_of_the_contracts() -> None:
-    named = {rule.capability for rule in RULES[Kind.WORKER] if rule.capability}
+    capabilities = {rule.capability for rule in RULES[Kind.WORKER] if rule.capability}
 
-    assert named <= {capability.value for capability in Capability}
+    assert capabilities <= {capability.value for capability in Capability}
 
 
 @pytest.mark.parametrize("kind", Kind)

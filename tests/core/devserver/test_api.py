@@ -161,13 +161,13 @@ async def test_an_update_replaces_the_configuration_and_the_other_fields_that_it
     tenant = (await landlord.call("POST", "/v1/tenants", body)).body["id"]
     path = f"/v1/tenants/{tenant}"
 
-    kept = (await landlord.call("PUT", path, {"compute_config": {"b": "<2>"}})).body
+    answer = (await landlord.call("PUT", path, {"compute_config": {"b": "<2>"}})).body
     emptied = await landlord.call(
         "PUT", path, {"compute_config": {}, "labels": {}, "annotations": {}}
     )
 
-    assert kept["desired_config"] == kept["compute_config"] == {"b": "<2>"}
-    assert (kept["labels"], kept["annotations"]) == ({"l": "1"}, {"n": "1"})
+    assert answer["desired_config"] == answer["compute_config"] == {"b": "<2>"}
+    assert (answer["labels"], answer["annotations"]) == ({"l": "1"}, {"n": "1"})
     assert not {"desired_config", "compute_config", "labels", "annotations"} & set(emptied.body)
 
 

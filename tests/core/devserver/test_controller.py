@@ -60,11 +60,14 @@ async def test_each_request_for_a_tenant_sends_one_job(
 async def test_a_started_execution_is_shown_as_running(landlord: ApiUser) -> None:
     tenant = await landlord.create("acme")
 
-    seen = await landlord.wait_fields(tenant, status="provisioning")
+    shown_tenant = await landlord.wait_fields(tenant, status="provisioning")
 
-    assert seen["status_message"] == "Workflow execution started: inv_1"
-    assert (seen["workflow_execution_id"], seen["workflow_sub_state"]) == ("inv_1", "running")
-    assert seen["workflow_retry_count"] == 0
+    assert shown_tenant["status_message"] == "Workflow execution started: inv_1"
+    assert (shown_tenant["workflow_execution_id"], shown_tenant["workflow_sub_state"]) == (
+        "inv_1",
+        "running",
+    )
+    assert shown_tenant["workflow_retry_count"] == 0
 
 
 async def test_a_changed_state_of_an_execution_is_shown(
@@ -73,11 +76,11 @@ async def test_a_changed_state_of_an_execution_is_shown(
     tenant = await create_provisioning_tenant(landlord)
     dispatcher.answers["inv_1"] = BACKING_OFF
 
-    seen = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
+    shown_tenant = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
-    assert seen["workflow_retry_count"] == 4
-    assert seen["status_message"] == "Workflow execution backing-off: inv_1"
-    assert seen["version"] == 3
+    assert shown_tenant["workflow_retry_count"] == 4
+    assert shown_tenant["status_message"] == "Workflow execution backing-off: inv_1"
+    assert shown_tenant["version"] == 3
 
 
 async def test_an_execution_that_the_backend_calls_failed_fails_the_tenant(
@@ -86,9 +89,9 @@ async def test_an_execution_that_the_backend_calls_failed_fails_the_tenant(
     dispatcher.default_answer = FAILED
     tenant = await landlord.create("acme")
 
-    seen = await landlord.wait_fields(tenant, status="failed")
+    shown_tenant = await landlord.wait_fields(tenant, status="failed")
 
-    assert seen["status_message"] == "Workflow execution failed: inv_1"
+    assert shown_tenant["status_message"] == "Workflow execution failed: inv_1"
 
 
 async def test_a_dispatch_is_forgotten_where_the_record_changed_while_it_was_sent(
@@ -100,12 +103,12 @@ async def test_a_dispatch_is_forgotten_where_the_record_changed_while_it_was_sen
 
     changed = await landlord.update(tenant, n=2)
     dispatcher.may_accept.set()
-    seen = await landlord.wait_fields(tenant, status="provisioning")
+    shown_tenant = await landlord.wait_fields(tenant, status="provisioning")
 
     assert (changed.status, changed.body["status"]) == (200, "requested")
     assert [body["desired_config"]["n"] for body in dispatcher.sent()] == [1, 2]
     assert dispatcher.operations() == ["provision", "provision"]
-    assert seen["workflow_execution_id"] == "inv_2"
+    assert shown_tenant["workflow_execution_id"] == "inv_2"
     assert dispatcher.killed == []
 
 
@@ -116,10 +119,10 @@ async def test_a_change_during_a_healthy_run_is_stored_and_never_dispatched(
 
     changed = await landlord.update(tenant, n=2)
     dispatcher.answers["inv_1"] = SUCCEEDED
-    seen = await landlord.wait_fields(tenant, status="ready")
+    shown_tenant = await landlord.wait_fields(tenant, status="ready")
 
     assert changed.status == 200
-    assert seen["desired_config"] == {"n": 2}
+    assert shown_tenant["desired_config"] == {"n": 2}
     assert len(dispatcher.bodies) == 1
 
 
@@ -145,12 +148,12 @@ async def test_a_change_while_backing_off_kills_waits_for_the_end_and_dispatches
     await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
     await landlord.update(tenant, n=2)
-    seen = await landlord.wait_fields(tenant, workflow_execution_id="inv_2")
+    shown_tenant = await landlord.wait_fields(tenant, workflow_execution_id="inv_2")
 
     assert dispatcher.killed == ["inv_1"]
     assert dispatcher.operations() == ["provision", "provision"]
     assert dispatcher.sent()[1]["desired_config"] == {"n": 2}
-    assert (seen["status"], seen["workflow_retry_count"]) == ("provisioning", 0)
+    assert (shown_tenant["status"], shown_tenant["workflow_retry_count"]) == ("provisioning", 0)
     assert "Configuration updated" in lines.events("info")
 
 
@@ -282,9 +285,9 @@ async def test_a_tenant_that_cannot_be_dispatched_five_times_fails(
     dispatcher.error = trouble
     tenant = await landlord.create("acme")
 
-    seen = await landlord.wait_fields(tenant, status="failed")
+    shown_tenant = await landlord.wait_fields(tenant, status="failed")
 
-    assert seen["status_message"] == "Reconciliation failed after 5 retries: <nil>"
+    assert shown_tenant["status_message"] == "Reconciliation failed after 5 retries: <nil>"
     assert len(dispatcher.bodies) == 5
 
 

@@ -40,7 +40,7 @@ def test_a_tenant_with_an_empty_configuration_has_three_fields() -> None:
 
 
 def test_only_a_provider_in_the_configuration_itself_is_sent_apart() -> None:
-    named = {"tenant_uuid": "1", "tenant_id": "x", "operation": "update"}
+    document = {"tenant_uuid": "1", "tenant_id": "x", "operation": "update"}
     configs = (
         {"compute_provider": "mock"},
         {"compute_provider_type": "mock"},
@@ -48,7 +48,7 @@ def test_only_a_provider_in_the_configuration_itself_is_sent_apart() -> None:
     )
 
     sent = [
-        json.loads(provision_request(record({**named, "desired_config": config})))
+        json.loads(provision_request(record({**document, "desired_config": config})))
         for config in configs
     ]
 

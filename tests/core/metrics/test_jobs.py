@@ -106,11 +106,11 @@ async def test_resyncs_are_counted_separately_from_jobs() -> None:
     job = InMemorySteps()
     await tenants.run(body(), job)
 
-    gone = CompletedJob(
+    completed_job = CompletedJob(
         tenant="t", execution_id="one", operation="delete", removed=(Placement("mock"),)
     )
     for _ in range(2):
-        await tenants.resync(gone, InMemorySteps("two", job.record))
+        await tenants.resync(completed_job, InMemorySteps("two", job.record))
 
     assert count_ended_jobs(tenants) == {
         "provision created": 1,

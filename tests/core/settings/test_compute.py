@@ -188,7 +188,7 @@ def test_an_engine_that_only_the_file_names_has_variables_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "environment", "flags", "named"),
+    ("document", "environment", "flags", "expected_text"),
     [
         ({"compute": []}, {}, {}, "compute must be a map of maps (f.yaml)"),
         ({"compute": {"mock": "x"}}, {}, {}, "compute.mock must be a map (f.yaml)"),
@@ -207,9 +207,9 @@ def test_a_compute_section_of_another_form_is_refused_with_path_and_source(
     document: Mapping[str, Any],
     environment: Mapping[str, str],
     flags: Mapping[str, str],
-    named: str,
+    expected_text: str,
 ) -> None:
-    assert named in settings_error(document, environment, flags)
+    assert expected_text in settings_error(document, environment, flags)
 
 
 def test_variables_that_kubernetes_sets_for_a_service_are_ignored() -> None:
@@ -322,7 +322,7 @@ def test_a_key_may_have_dashes_and_an_empty_one_counts_as_not_set() -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "named"),
+    ("section", "expected_text"),
     [
         ({}, "compute.typed.url is missing: set it in the file, or as $COMPUTE_TYPED_URL"),
         ({"urll": "u"}, "compute.typed.urll is unknown; did you mean compute.typed.url? (f.yaml)"),
@@ -343,10 +343,12 @@ def test_a_key_may_have_dashes_and_an_empty_one_counts_as_not_set() -> None:
         ({"url": "u", "number": 3}, "the checks of compute engine typed refuse compute.typed"),
     ],
 )
-def test_a_wrong_setting_is_named_with_its_source(section: Mapping[str, Any], named: str) -> None:
+def test_a_wrong_setting_is_named_with_its_source(
+    section: Mapping[str, Any], expected_text: str
+) -> None:
     text = settings_error({"compute": {"typed": section}})
 
-    assert named in text
+    assert expected_text in text
     assert "sesame" not in text
 
 

@@ -11,7 +11,7 @@ def test_json_values_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "named"),
+    ("value", "expected_text"),
     [
         (date(2026, 1, 1), "compute.a[0].b is a date, which JSON cannot represent"),
         (datetime(2026, 1, 1, tzinfo=UTC), "compute.a[0].b is a time"),
@@ -23,10 +23,10 @@ def test_json_values_are_accepted() -> None:
         ({1: "x"}, "compute.a[0].b has a key that is no text"),
     ],
 )
-def test_a_value_that_json_lacks_is_named_with_its_path(value: object, named: str) -> None:
+def test_a_value_that_json_lacks_is_named_with_its_path(value: object, expected_text: str) -> None:
     (line,) = find_not_json({"a": [{"b": value}]}, "compute")
 
-    assert named in line
+    assert expected_text in line
 
 
 def test_a_map_that_holds_itself_is_refused() -> None:

@@ -113,7 +113,7 @@ def test_the_section_of_an_engine_fills_unset_keys_of_worker() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "named"),
+    ("document", "expected_text"),
     [
         ({"workers": {}}, "workers is unknown; did you mean worker? (f.yaml)"),
         ({"workflow": {"my_engin": {}}}, "did you mean workflow.my_engine?"),
@@ -137,9 +137,9 @@ def test_the_section_of_an_engine_fills_unset_keys_of_worker() -> None:
     ],
 )
 def test_errors_in_a_file_are_named_with_suggestions(
-    document: Mapping[str, Any], named: str
+    document: Mapping[str, Any], expected_text: str
 ) -> None:
-    assert named in settings_error(document)
+    assert expected_text in settings_error(document)
 
 
 @pytest.mark.parametrize("section", ["restate", "step_functions", "mock", "temporal"])
@@ -222,9 +222,9 @@ def test_a_similar_variable_is_an_error_and_others_are_ignored() -> None:
     ],
 )
 def test_a_misspelt_variable_is_an_error_that_names_the_right_one(name: str, meant: str) -> None:
-    named = f"the environment variable {name} is unknown; did you mean {meant}?"
+    expected_text = f"the environment variable {name} is unknown; did you mean {meant}?"
 
-    assert named in settings_error(environment={name: "1"})
+    assert expected_text in settings_error(environment={name: "1"})
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_a_misspelt_variable_of_the_default_engine_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "named"),
+    ("flag", "expected_text"),
     [
         ("worker.zzz", "worker.zzz is unknown (flag)"),
         ("zzz", "zzz is unknown (flag)"),
@@ -298,8 +298,8 @@ def test_a_misspelt_variable_of_the_default_engine_is_reported() -> None:
         ("workflow.my_engin.endpoint", "did you mean workflow.my_engine.endpoint? (flag)"),
     ],
 )
-def test_a_flag_for_an_unknown_path_is_an_error(flag: str, named: str) -> None:
-    assert named in settings_error(flags={flag: "1"})
+def test_a_flag_for_an_unknown_path_is_an_error(flag: str, expected_text: str) -> None:
+    assert expected_text in settings_error(flags={flag: "1"})
 
 
 def test_a_flag_may_have_dashes_as_in_a_file() -> None:
@@ -366,14 +366,14 @@ def test_a_file_is_found_where_landlord_looks(
     }
     (tmp_path / "config.yaml").write_text("")
     assert gather_sources(XDG_CONFIG_HOME=str(tmp_path / "home")).file == "config.yaml"
-    named = tmp_path / "named.yaml"
-    named.write_text("log: {level: error}")
-    assert gather_sources(LANDLORD_CONFIG=str(named)).file == str(named)
-    assert gather_sources(named, LANDLORD_CONFIG="nowhere").file == str(named)
+    named_file = tmp_path / "named.yaml"
+    named_file.write_text("log: {level: error}")
+    assert gather_sources(LANDLORD_CONFIG=str(named_file)).file == str(named_file)
+    assert gather_sources(named_file, LANDLORD_CONFIG="nowhere").file == str(named_file)
 
 
 @pytest.mark.parametrize(
-    ("content", "named"),
+    ("content", "expected_text"),
     [
         (b"a: [", "is not YAML at line 1"),
         (b"- a", "contains no map"),
@@ -385,11 +385,13 @@ def test_a_file_is_found_where_landlord_looks(
         (b"worker: {}\nworker: {}", "worker is written 2 times"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, named: str) -> None:
+def test_a_file_that_cannot_be_used_is_named(
+    tmp_path: Path, content: bytes, expected_text: str
+) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
 
-    with pytest.raises(SettingsError, match=named) as caught:
+    with pytest.raises(SettingsError, match=expected_text) as caught:
         gather_sources(path)
 
     assert "sesame" not in str(caught.value)

@@ -51,7 +51,7 @@ def test_null_counts_as_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "named"),
+    ("raw", "expected_text"),
     [
         (b"", "$ is not a JSON object, at character 0"),
         (b"[]", "$ is not a JSON object, at character 0"),
@@ -70,18 +70,18 @@ def test_null_counts_as_missing() -> None:
         (body(operation=float("inf")), "$.operation contains NaN, Infinity or a number"),
     ],
 )
-def test_an_error_for_an_invalid_job_names_the_field(raw: bytes, named: str) -> None:
+def test_an_error_for_an_invalid_job_names_the_field(raw: bytes, expected_text: str) -> None:
     with pytest.raises(InvalidJob) as caught:
         parse_job(raw)
 
-    assert named in str(caught.value)
+    assert expected_text in str(caught.value)
     assert caught.value.status == 400
 
 
 def raw(operation: str, **fields: str) -> bytes:
     """Build a body from fields whose values are raw JSON."""
-    named = "".join(f', "{field}": {text}' for field, text in fields.items())
-    return f'{{"tenant_uuid": "7", "operation": "{operation}"{named}}}'.encode()
+    members = "".join(f', "{field}": {text}' for field, text in fields.items())
+    return f'{{"tenant_uuid": "7", "operation": "{operation}"{members}}}'.encode()
 
 
 UNREADABLE = [

@@ -61,6 +61,6 @@ def test_the_changes_name_keys_and_are_bounded_whatever_the_keys(
     differ = {key for key in {*desired, *present} if desired.get(key, ...) != present.get(key, ...)}
     assert len(changes) <= MAX_KEYS + 1
     assert all(len(change) <= MAX_KEY_LENGTH + len(" changed") for change in changes)
-    named = [change.removesuffix(" changed") for change in changes[:MAX_KEYS]]
+    changed_keys = [change.removesuffix(" changed") for change in changes[:MAX_KEYS]]
     if present:
-        assert named == [key[:MAX_KEY_LENGTH] for key in sorted(differ)[:MAX_KEYS]]
+        assert changed_keys == [key[:MAX_KEY_LENGTH] for key in sorted(differ)[:MAX_KEYS]]

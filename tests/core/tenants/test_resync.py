@@ -92,8 +92,8 @@ def api(httpserver: HTTPServer) -> LandlordApi:
     return LandlordApi(httpserver, LandlordClient(httpserver.url_for("/")))
 
 
-def after(operation: str, *gone: Placement) -> CompletedJob:
-    return CompletedJob(tenant="t", execution_id="job", operation=operation, removed=gone)
+def after(operation: str, *removed: Placement) -> CompletedJob:
+    return CompletedJob(tenant="t", execution_id="job", operation=operation, removed=removed)
 
 
 async def resync_answer(
@@ -231,11 +231,11 @@ async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_dele
 
 
 @pytest.mark.parametrize(
-    ("operation", "names", "left"),
+    ("operation", "names", "remaining"),
     [("delete", STEPS_WITH_REPAIR, set()), ("update", ONLY_RESOLVED, {"t"})],
 )
 async def test_without_an_api_only_deletes_are_resynced(
-    operation: str, names: list[str], left: set[str]
+    operation: str, names: list[str], remaining: set[str]
 ) -> None:
     compute, steps = MockCompute(), StepsOfResync(record=NOWHERE)
     await provision_tenant(compute)
@@ -243,7 +243,7 @@ async def test_without_an_api_only_deletes_are_resynced(
     await resync_answer(compute, steps, after(operation, Placement("mock")))
 
     assert steps.names == names
-    assert set(compute.resources) == left
+    assert set(compute.resources) == remaining
 
 
 async def test_leftovers_at_unconfirmed_locations_of_a_delete_are_removed(api: LandlordApi) -> None:
@@ -452,8 +452,8 @@ class StepsOfRunningJob(StepsOfResync):
         raise StillRunning(f"the job of {tenant} has not ended")
 
 
-def last_resync(operation: str, *gone: Placement) -> CompletedJob:
-    return attrs.evolve(after(operation, *gone), last=True)
+def last_resync(operation: str, *removed: Placement) -> CompletedJob:
+    return attrs.evolve(after(operation, *removed), last=True)
 
 
 async def test_the_resync_of_a_running_job_is_postponed() -> None:

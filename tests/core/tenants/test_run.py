@@ -231,9 +231,9 @@ async def test_a_newer_config_for_another_engine_is_left_to_the_next_job(api: La
     tenants = build_tenant_jobs(
         ("a", compute), ("b", MockCompute()), landlord=landlord, logger=logger
     )
-    named = json.dumps({"tenant_uuid": "t", "compute_provider": "a"}).encode()
+    newer_body = json.dumps({"tenant_uuid": "t", "compute_provider": "a"}).encode()
 
-    await tenants.run(named, InMemorySteps())
+    await tenants.run(newer_body, InMemorySteps())
     await landlord.aclose()
 
     assert "t" in compute.resources
@@ -326,8 +326,8 @@ async def test_without_a_record_landlord_names_the_location_of_a_tenant(api: Lan
     await landlord.aclose()
 
     assert answer.output.status == "absent"
-    gone = {placement.location for placement in steps.record.transitions[0].removed}
-    assert gone == {"east", "own"}
+    cleared_locations = {placement.location for placement in steps.record.transitions[0].removed}
+    assert cleared_locations == {"east", "own"}
 
 
 @pytest.mark.parametrize(

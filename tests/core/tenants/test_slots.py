@@ -87,10 +87,10 @@ async def test_the_deadline_begins_with_the_slot() -> None:
 async def test_a_job_without_a_slot_leaves_the_queue_and_keeps_its_place() -> None:
     slots, release = Slots(limit=1, step_timeout=0.05), asyncio.Event()
     slots.taken = 1  # The first job holds the slot for longer than any other waits.
-    with pytest.raises(Queued) as left:
+    with pytest.raises(Queued) as queued:
         await hold(slots, release, "early")
-    assert left.value.retry_after is not None
-    assert left.value.retry_after <= 1
+    assert queued.value.retry_after is not None
+    assert queued.value.retry_after <= 1
     assert (slots.taken, slots.waiting) == (1, 0)
     assert slots.stuck_for() > 0
     slots.step_timeout = 5.0
@@ -109,20 +109,20 @@ async def test_a_job_without_a_slot_leaves_the_queue_and_keeps_its_place() -> No
 
 async def test_jobs_that_arrived_together_leave_the_queue_at_different_times() -> None:
     slots, release = Slots(limit=1), asyncio.Event()
-    loop, left = asyncio.get_running_loop(), list[float]()
+    loop, leave_times = asyncio.get_running_loop(), list[float]()
 
     async def wait(name: str) -> None:
         with pytest.raises(Queued):
             await hold(slots, release, name)
-        left.append(loop.time())
+        leave_times.append(loop.time())
 
     (holding,) = await start_holders(slots, 1, release)
     slots.step_timeout = 0.2
     began = loop.time()
     await asyncio.gather(*(wait(str(number)) for number in range(30)))
 
-    assert max(left) - min(left) > 0.04
-    assert min(left) - began >= 0.1
+    assert max(leave_times) - min(leave_times) > 0.04
+    assert min(leave_times) - began >= 0.1
     release.set()
     await holding
 

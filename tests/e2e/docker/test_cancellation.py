@@ -209,8 +209,8 @@ async def test_a_cancelled_update_restarts_a_container_that_ran_without_serving(
     former = tenant.only_container["Id"]
 
     async def has_failed() -> bool:
-        seen = await make_engine(**quick).inspect(tenant.tenant, "")
-        return seen.state is ResourceState.FAILED
+        observed = await make_engine(**quick).inspect(tenant.tenant, "")
+        return observed.state is ResourceState.FAILED
 
     await wait_for(has_failed)
 

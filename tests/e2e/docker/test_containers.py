@@ -381,9 +381,9 @@ async def test_volumes_stay_unless_the_configuration_removes_them(
         ]
         await engine.destroy(tenant.tenant, "")
 
-        left = docker("volume", "ls", "-q").splitlines()
-        assert foreign in left
-        assert not {removed_volume, *anonymous} & set(left)
+        volumes = docker("volume", "ls", "-q").splitlines()
+        assert foreign in volumes
+        assert not {removed_volume, *anonymous} & set(volumes)
     finally:
         docker("volume", "rm", kept_volume, foreign)
 

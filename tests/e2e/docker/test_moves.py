@@ -34,7 +34,7 @@ async def test_a_tenant_moves_from_a_container_to_a_process_and_back(
     config["compute"]["process"] = {"folder": str(folder)}
     await (await harness.launch(config)).wait_registered()
     tenants_mark = create_mark()
-    seen = []
+    observations = []
 
     for provider, keys in (
         ("docker", {"image": f"{WEB}:1"}),
@@ -43,10 +43,10 @@ async def test_a_tenant_moves_from_a_container_to_a_process_and_back(
         ("process", answering_server(tenants_mark, status=204)),
     ):
         await harness.run(tenant.tenant, "update", provider, **keys)
-        seen.append((tenant.versions, len(find_processes(tenants_mark))))
+        observations.append((tenant.versions, len(find_processes(tenants_mark))))
     await harness.run(tenant.tenant, "delete")
 
-    assert seen == [([1], 0), ([], 1), ([2], 0), ([], 1)]
+    assert observations == [([1], 0), ([], 1), ([2], 0), ([], 1)]
     assert tenant.ids == []
     assert find_processes(tenants_mark) == []
     assert [path.name for path in folder.iterdir()] == ["ports"]

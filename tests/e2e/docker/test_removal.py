@@ -45,9 +45,9 @@ class VolumeRecorder:
 def volumes(tenant: TenantContainers) -> Iterator[VolumeRecorder]:
     volumes = VolumeRecorder(tenant)
     yield volumes
-    left = volumes.remaining
+    remaining = volumes.remaining
     tenant.remove_all()
-    for name in left:
+    for name in remaining:
         docker("volume", "rm", "-f", name)
 
 

@@ -314,10 +314,10 @@ async def test_a_later_update_replaces_an_interrupted_one(
             spec(tenant.tenant, image=f"{WEB}:2")
         )
 
-    seen = await engine.inspect(tenant.tenant, "")
+    observed = await engine.inspect(tenant.tenant, "")
     later = await engine.update(spec(tenant.tenant, image="landlord-test/sick:1"))
 
-    assert seen.state is ResourceState.FAILED
+    assert observed.state is ResourceState.FAILED
     assert later.rolled_back == "its own check says unhealthy"
     assert tenant.versions == [1]
 
@@ -330,10 +330,10 @@ async def test_copies_of_the_container_made_by_others_are_removed(
     label = f"--label=landlord.tenant_id={tenant.tenant}"
     docker("create", "--label=landlord.owner=landlord", label, f"{WEB}:2")
 
-    seen = await engine.inspect(tenant.tenant, "")
+    observed = await engine.inspect(tenant.tenant, "")
     await engine.provision(desired)
 
-    assert seen.state is ResourceState.FAILED
+    assert observed.state is ResourceState.FAILED
     assert tenant.versions == [1]
 
 

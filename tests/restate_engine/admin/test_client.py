@@ -312,10 +312,10 @@ async def test_a_kill_that_is_refused_is_an_error(httpserver: HTTPServer) -> Non
 
 
 async def test_an_id_with_a_slash_stays_one_segment_of_the_path(httpserver: HTTPServer) -> None:
-    seen: list[str] = []
+    paths: list[str] = []
 
     def answer(request: Request) -> Response:
-        seen.append(request.environ["RAW_URI"])
+        paths.append(request.environ["RAW_URI"])
         return Response("", status=404)
 
     httpserver.expect_request(re.compile("/.*")).respond_with_handler(answer)
@@ -324,7 +324,7 @@ async def test_an_id_with_a_slash_stays_one_segment_of_the_path(httpserver: HTTP
     await admin.kill("a/b c")
     await admin.aclose()
 
-    assert seen == ["/invocations/a%2Fb%20c/kill"]
+    assert paths == ["/invocations/a%2Fb%20c/kill"]
 
 
 async def test_closing_a_client_that_was_never_used_is_fine() -> None:

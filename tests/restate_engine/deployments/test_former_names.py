@@ -34,16 +34,16 @@ def respond(httpserver: HTTPServer, *, open_jobs: bool, records: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("open_jobs", "records", "kept"),
+    ("open_jobs", "records", "remaining_data"),
     [(True, False, "jobs that have not ended"), (False, True, "tenants' records")],
 )
 async def test_state_under_the_former_names_is_reported_with_instructions(
-    httpserver: HTTPServer, *, open_jobs: bool, records: bool, kept: str
+    httpserver: HTTPServer, *, open_jobs: bool, records: bool, remaining_data: str
 ) -> None:
     respond(httpserver, open_jobs=open_jobs, records=records)
 
     with pytest.raises(
-        RegistrationRefused, match=f"{kept} under the previous name JobsTurn"
+        RegistrationRefused, match=f"{remaining_data} under the previous name JobsTurn"
     ) as caught:
         await check_former_names(httpserver)
 

@@ -316,11 +316,11 @@ async def test_an_option_that_restate_did_not_apply_is_named(
     assert admin_api.forced_registrations() == [False]
 
 
-@pytest.mark.parametrize(("sent", "kept"), [(4.567, "4s 567ms"), (5.000001, "5s")])
+@pytest.mark.parametrize(("sent", "registered"), [(4.567, "4s 567ms"), (5.000001, "5s")])
 async def test_an_option_that_differs_by_less_than_restate_keeps_is_the_same(
-    admin_api: AdminApi, registrar: Registrar, sent: float, kept: str
+    admin_api: AdminApi, registrar: Registrar, sent: float, registered: str
 ) -> None:
-    admin_api.answers = [service_read_by(DIGEST, abort_timeout=kept)]
+    admin_api.answers = [service_read_by(DIGEST, abort_timeout=registered)]
     jobs = attrs.evolve(JOBS, options={**JOBS.options, "abort_timeout": sent})
     manifest = Manifest(digest=DIGEST, services=(jobs,))
 

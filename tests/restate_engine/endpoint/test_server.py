@@ -86,8 +86,8 @@ async def test_a_connection_that_is_open_after_a_discovery_is_no_error(
     serving = asyncio.create_task(server.serve(listeners, listening.set))
     await listening.wait()
 
-    async with aiohttp.ClientSession() as kept:
-        async with kept.get(url) as response:
+    async with aiohttp.ClientSession() as session:
+        async with session.get(url) as response:
             await response.read()
         await server.stop(DISCOVERY_GRACE)
     await serving

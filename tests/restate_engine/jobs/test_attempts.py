@@ -53,7 +53,7 @@ def test_other_messages_contain_no_attempt(body: bytes) -> None:
 
 async def attempt_of(path: str, *chunks: bytes) -> Attempt | None:
     """Return the attempt that a handler finds; as in the SDK, another task reads the request."""
-    seen: list[Attempt | None] = []
+    attempts: list[Attempt | None] = []
     messages = [{"type": "http.request", "body": chunk} for chunk in chunks]
     messages.append({"type": "http.disconnect"})
 
@@ -64,13 +64,13 @@ async def attempt_of(path: str, *chunks: bytes) -> Attempt | None:
         _ = scope, send
         while messages:
             await asyncio.create_task(receive())  # type: ignore[arg-type]  # it is a coroutine
-        seen.append(current_attempt())
+        attempts.append(current_attempt())
 
     async def send(message: MutableMapping[str, Any]) -> None:
         raise AssertionError(message)
 
     await with_attempts(app, {"Jobs"})({"type": "http", "path": path}, receive, send)
-    (attempt,) = seen
+    (attempt,) = attempts
     return attempt
 
 

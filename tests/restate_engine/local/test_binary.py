@@ -115,10 +115,10 @@ async def test_an_error_for_a_user_without_a_home_names_the_setting(
 async def test_npm_gets_its_own_folder_if_the_home_is_not_writable(
     tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
 ) -> None:
-    seen = tmp_path / "seen"
+    usage_file = tmp_path / "seen"
     write_program(
         tools / "npm",
-        NPM.replace('"$@" >> "$HOME/npm-was-called"', f'"$HOME $npm_config_cache" >> {seen}'),
+        NPM.replace('"$@" >> "$HOME/npm-was-called"', f'"$HOME $npm_config_cache" >> {usage_file}'),
     )
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     homes = {"none": None, "missing": tmp_path / "nowhere", "read-only": tmp_path / "home"}
@@ -128,7 +128,7 @@ async def test_npm_gets_its_own_folder_if_the_home_is_not_writable(
 
     await server_binary()
 
-    used, cache = seen.read_text().split()
+    used, cache = usage_file.read_text().split()
     assert Path(cache).is_relative_to(tmp_path / "cache")
     assert Path(used).is_relative_to(tmp_path / ("home" if home == "read-only" else "cache"))
 

@@ -159,10 +159,10 @@ async def test_a_key_that_is_no_uuid_leaves_a_delete_to_the_time_of_dispatch(
 ) -> None:
     respond_with_jobs(httpserver, inv_me=(LATER, "running"))
     delete = Holder(execution_id="inv_old", since=LATER, dispatched=EARLIER, operation="delete")
-    named = LockRequest(tenant="t", execution_id="inv_me", operation="update", is_uuid=False)
+    lock_request = LockRequest(tenant="t", execution_id="inv_me", operation="update", is_uuid=False)
 
     assert (
-        await order_with_answer(desired=False).compare(named, delete, ENDED)
+        await order_with_answer(desired=False).compare(lock_request, delete, ENDED)
     ).verdict == Verdict.FREE
 
 

@@ -179,8 +179,8 @@ def _write(file: Path, spec: ComputeSpec) -> None:
         json.dump(content, stream)
     unfinished.replace(file)
     # A killed write leaves its file. One that is under way finds its own gone, and is tried again.
-    for left in file.parent.glob(f"{file.name}.*"):
-        left.unlink(missing_ok=True)
+    for leftover_file in file.parent.glob(f"{file.name}.*"):
+        leftover_file.unlink(missing_ok=True)
 
 
 def _remove(file: Path) -> bool:

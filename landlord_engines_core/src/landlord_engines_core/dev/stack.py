@@ -148,12 +148,16 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def _local_backend(chosen: EngineSelection) -> StartLocalBackend:
-    named = chosen.factory.other_local_backends
-    start = chosen.factory.local_backend if chosen.backend is None else named.get(chosen.backend)
+    backends = chosen.factory.other_local_backends
+    start = chosen.factory.local_backend if chosen.backend is None else backends.get(chosen.backend)
     if start is not None:
         return start
     name = "" if chosen.backend is None else f" {chosen.backend!r}"
-    listed = f"--backend takes {', '.join(sorted(named))}" if named else "choose an engine with one"
+    listed = (
+        f"--backend takes {', '.join(sorted(backends))}"
+        if backends
+        else "choose an engine with one"
+    )
     raise CapabilityNotSupported(
         f"worker engine {chosen.name!r} has no local backend{name}",
         hint=f"{listed}, or see the engine's documentation",

@@ -179,10 +179,10 @@ def is_duration(kind: Any) -> bool:
 
 def format_duration(seconds: float) -> str:
     """Format a duration as in a settings file: ``1h30m``, ``500ms``."""
-    left = round(seconds * 1e9)
+    rest = round(seconds * 1e9)
     parts = []
     for unit in ("h", "m", "s", "ms", "us", "ns"):
-        count, left = divmod(left, round(_UNITS[unit] * 1e9))
+        count, rest = divmod(rest, round(_UNITS[unit] * 1e9))
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"

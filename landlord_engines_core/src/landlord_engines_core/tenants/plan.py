@@ -52,9 +52,9 @@ def _describe_changes(spec: ComputeSpec, observed: Observation) -> tuple[str, ..
     if observed.config_hash == spec.config_hash:
         return ()
     keys = _find_changed_keys(observed.key_hashes, spec.key_hashes)
-    named = tuple(f"{key[:MAX_KEY_LENGTH]} changed" for key in keys[:MAX_KEYS])
+    changes_text = tuple(f"{key[:MAX_KEY_LENGTH]} changed" for key in keys[:MAX_KEYS])
     more = (f"{len(keys) - MAX_KEYS} more changed",) if len(keys) > MAX_KEYS else ()
-    return (*named, *more) or ("configuration changed",)
+    return (*changes_text, *more) or ("configuration changed",)
 
 
 def _find_changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

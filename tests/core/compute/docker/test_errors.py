@@ -40,8 +40,8 @@ async def test_a_socket_that_is_missing_is_reported_with_its_path(tmp_path: Path
 
 
 async def test_a_socket_at_which_nobody_listens_is_reported(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(tmp_path / "s"))
+    with socket.socket(socket.AF_UNIX) as unused_socket:
+        unused_socket.bind(str(tmp_path / "s"))
 
     assert "no Docker daemon listens on the socket" in await reach_error(f"unix://{tmp_path}/s")
 
@@ -74,13 +74,13 @@ def test_a_denied_permission_is_reported_with_group_add(shared_path: Path) -> No
         daemon.listen()
         path.chmod(0o660)
 
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-c", DENIED, path], capture_output=True, text=True, check=True
         )
 
-    assert f"permission denied on the Docker socket {path}" in done.stdout
-    assert "group_add" in done.stdout
-    assert "uid 10001" in done.stdout
+    assert f"permission denied on the Docker socket {path}" in completed.stdout
+    assert "group_add" in completed.stdout
+    assert "uid 10001" in completed.stdout
 
 
 def test_a_denied_permission_is_reported_for_every_user() -> None:

@@ -272,8 +272,8 @@ def test_every_refused_key_is_named_at_once() -> None:
     with pytest.raises(ComputeRefused) as caught:
         docker_engine({}).validate(config)
 
-    for named in ("$.privileged", "$.network_mode", "$.HostConfig"):
-        assert named in caught.value.message
+    for key in ("$.privileged", "$.network_mode", "$.HostConfig"):
+        assert key in caught.value.message
     assert "compute.docker.policy" in caught.value.hint
 
 

@@ -36,7 +36,7 @@ def test_a_settings_section_of_landlords_worker_is_accepted_unchanged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "named"),
+    ("section", "expected_text"),
     [
         ({"host": "npipe://x"}, "host must begin with"),
         ({"host": 7}, "host must begin with"),
@@ -61,11 +61,11 @@ def test_a_settings_section_of_landlords_worker_is_accepted_unchanged() -> None:
     ],
     ids=repr,
 )
-def test_a_wrong_setting_is_named(section: dict[str, object], named: str) -> None:
+def test_a_wrong_setting_is_named(section: dict[str, object], expected_text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         docker_settings(section)
 
-    assert named in caught.value.message
+    assert expected_text in caught.value.message
 
 
 def test_credentials_are_not_shown() -> None:

@@ -60,9 +60,11 @@ class AnsweringServer:
         answers = self._answers.setdefault(action, [])
         for document in documents:
             text = document if isinstance(document, str) else json.dumps(document)
-            named = {key.replace("_", "-"): value for key, value in headers.items()}
+            header_names = {key.replace("_", "-"): value for key, value in headers.items()}
             content = "application/x-amz-json-1.1"
-            answers.append(Response(text, status=status, headers=named, content_type=content))
+            answers.append(
+                Response(text, status=status, headers=header_names, content_type=content)
+            )
 
     def refuse(self, action: str, code: str, *, status: int = 400, **headers: str) -> None:
         document = {"__type": code, "message": f"{SECRET} was refused"}

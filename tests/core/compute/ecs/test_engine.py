@@ -165,10 +165,10 @@ async def test_an_inactive_service_counts_as_missing_and_is_recreated(ecs: Ecs) 
     await ecs.engine.provision(spec)
     ecs.aws.service(config).status = "INACTIVE"
 
-    gone = await inspect(ecs, spec)
+    inactive = await inspect(ecs, spec)
     await ecs.engine.update(spec)
 
-    assert gone.state is ResourceState.MISSING
+    assert inactive.state is ResourceState.MISSING
     assert ecs.aws.service(config).status == "ACTIVE"
     assert (await inspect(ecs, spec)).state is ResourceState.HEALTHY
 
@@ -318,11 +318,15 @@ async def test_a_new_spelling_of_the_same_location_never_deletes_the_service(ecs
     assert ecs.aws.service(config).status == "ACTIVE"
 
 
-@pytest.mark.parametrize("named", ["by its ARN", "by its name"])
-async def test_a_task_definition_without_a_revision_is_the_newest(ecs: Ecs, named: str) -> None:
+@pytest.mark.parametrize("task_definition", ["by its ARN", "by its name"])
+async def test_a_task_definition_without_a_revision_is_the_newest(
+    ecs: Ecs, task_definition: str
+) -> None:
     config = ecs.aws.config()
     family = str(config["task_definition_arn"]).rpartition(":")[0]
-    config["task_definition_arn"] = family if named == "by its ARN" else family.rpartition("/")[2]
+    config["task_definition_arn"] = (
+        family if task_definition == "by its ARN" else family.rpartition("/")[2]
+    )
     spec = ecs.spec(config)
     await ecs.engine.provision(spec)
     # After the first update the circuit breaker is there, which moto forgets at first.

@@ -20,13 +20,13 @@ except PluginImportFailed as error:
 
 
 def test_without_its_extra_core_works_and_the_engine_names_what_to_install() -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False
     )
 
-    assert done.returncode == 0, done.stderr
-    assert "aiobotocore" in done.stdout
-    assert "pip install 'landlord-engines-core[ecs]'" in done.stdout
+    assert completed.returncode == 0, completed.stderr
+    assert "aiobotocore" in completed.stdout
+    assert "pip install 'landlord-engines-core[ecs]'" in completed.stdout
 
 
 def test_with_its_extra_the_settings_section_creates_the_engine() -> None:

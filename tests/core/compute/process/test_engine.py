@@ -434,10 +434,10 @@ async def test_a_command_that_never_served_is_replaced_without_a_rollback(
 async def test_a_command_that_cannot_be_started_is_refused_without_its_name(
     engine: ProcessCompute, command: list[str], working_folder: str | None, problem: str
 ) -> None:
-    named = {"working_folder": working_folder} if working_folder else {}
+    config = {"working_folder": working_folder} if working_folder else {}
 
     with pytest.raises(ComputeRefused) as caught:
-        await engine.provision(spec({"command": command, **named}))
+        await engine.provision(spec({"command": command, **config}))
 
     assert f"cannot be started: {problem}" in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -485,11 +485,11 @@ async def test_a_command_whose_runner_was_killed_has_failed_and_is_replaced(
     os.kill(runner_of(pid), signal.SIGKILL)
 
     observed = await wait_state(engine, ResourceState.FAILED)
-    left = find_processes(tenants_mark)
+    processes = find_processes(tenants_mark)
     await engine.update(spec(config))
 
     assert observed.detail == "the command or its runner was killed from outside"
-    assert [process.pid for process in left] == [pid]
+    assert [process.pid for process in processes] == [pid]
     assert (await wait_state(engine, ResourceState.HEALTHY)).resource_ids["pid"] != str(pid)
     assert len(find_processes(tenants_mark)) == 1
 

@@ -73,12 +73,12 @@ def test_a_folder_of_somebody_else_is_reported_with_the_uid(shared_path: Path, b
     closed = shared_path / "closed"
     closed.mkdir(mode=0o755)
 
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", AS_ANOTHER, closed / below],
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert f"permission denied on {closed} for uid 54321" in done.stdout
-    assert "set compute.process.folder" in done.stdout
+    assert f"permission denied on {closed} for uid 54321" in completed.stdout
+    assert "set compute.process.folder" in completed.stdout

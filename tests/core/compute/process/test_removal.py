@@ -115,17 +115,17 @@ def test_the_locks_and_the_state_are_removed_last(
     (top / "work").mkdir(parents=True)
     for name in ("act.lock", "a", "state.json", "z"):
         (top / name).touch()
-    gone: list[str] = []
+    removed: list[str] = []
     unlink = os.unlink
 
     def record(name: str, *, dir_fd: int) -> None:
-        gone.append(name)
+        removed.append(name)
         unlink(name, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "unlink", record)
     remove_folder(top)
 
-    assert set(gone[:2]) == {"a", "z"}
+    assert set(removed[:2]) == {"a", "z"}
 
 
 def test_the_permissions_of_a_link_and_its_target_are_not_changed(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ SETTINGS = {"stable_window": 0.2, "stop_timeout": 0, "health_timeout": 60}
 
 def run_command(*command: str, data: bytes | None = None) -> str:
     """Run a command to its end and return its output."""
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode().strip()
+    completed = subprocess.run(command, input=data, capture_output=True, check=False)
+    assert completed.returncode == 0, completed.stderr.decode()
+    return completed.stdout.decode().strip()
 
 
 def docker(*arguments: str) -> str:

@@ -96,13 +96,13 @@ class Harness:
     def body(
         tenant: str, operation: str, config: Mapping[str, object], provider: str | None = None
     ) -> bytes:
-        named = {} if provider is None else {"compute_provider": provider}
+        provider_key = {} if provider is None else {"compute_provider": provider}
         document = {
             "tenant_id": f"name-{tenant}",
             "tenant_uuid": tenant,
             "operation": operation,
-            "desired_config": {**config, **named},
-            **named,
+            "desired_config": {**config, **provider_key},
+            **provider_key,
         }
         return json.dumps(document).encode()
 
@@ -151,8 +151,8 @@ class Harness:
 
         async def check() -> Mapping[str, Any] | None:
             row = await self.wait_row(execution_id)
-            seen = row["status"] == "backing-off" and message in row.get("last_failure", "")
-            return row if seen else None
+            is_held = row["status"] == "backing-off" and message in row.get("last_failure", "")
+            return row if is_held else None
 
         matching = await wait_for(check)
         assert matching is not None

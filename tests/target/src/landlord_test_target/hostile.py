@@ -64,8 +64,8 @@ CONFIGS: Mapping[str, bytes] = {
 
 def body(tenant: str, config: bytes, operation: str = "provision") -> bytes:
     """Build a body with a configuration that no encoder would write."""
-    named = json.dumps({"tenant_id": tenant, "operation": operation}).encode()
-    return named[:-1] + b', "desired_config": ' + config + b"}"
+    valid = json.dumps({"tenant_id": tenant, "operation": operation}).encode()
+    return valid[:-1] + b', "desired_config": ' + config + b"}"
 
 
 @attrs.define

@@ -60,9 +60,9 @@ def _verdict_row(report: dict[str, Any]) -> str:
         for outcome in ("failed", "waived", "could-not-run", "not-applicable")
         if outcome in by_outcome
     )
-    kept = len(by_outcome.get("passed", ()))
+    passed = len(by_outcome.get("passed", ()))
     name = report["engine"]["name"]
-    return f"| `{name}` | {report['verdict']} | {kept} | {'. '.join(others)} |\n"
+    return f"| `{name}` | {report['verdict']} | {passed} | {'. '.join(others)} |\n"
 
 
 def _list_ids(ids: list[str]) -> str:

@@ -145,10 +145,10 @@ class Target(ThreadingHTTPServer):
         """Check whether a counted fault is due, and count it down; below zero it always is."""
         with self.lock:
             fault = self.faults.get((tenant, call), {})
-            left = fault.get(kind, 0)
-            if left > 0:
-                fault[kind] = left - 1
-            return left != 0
+            remaining = fault.get(kind, 0)
+            if remaining > 0:
+                fault[kind] = remaining - 1
+            return remaining != 0
 
 
 class Handler(BaseHTTPRequestHandler):

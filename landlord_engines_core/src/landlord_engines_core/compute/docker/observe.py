@@ -175,8 +175,11 @@ class TenantContainers:
     @property
     def all(self) -> tuple[Container, ...]:
         """All containers."""
-        named = (self.current, self.replacement)
-        return (*(container for container in named if container is not None), *self.orphans)
+        tenant_containers = (self.current, self.replacement)
+        return (
+            *(container for container in tenant_containers if container is not None),
+            *self.orphans,
+        )
 
 
 async def find_containers(client: DockerClient, prefix: str, tenant: str) -> TenantContainers:

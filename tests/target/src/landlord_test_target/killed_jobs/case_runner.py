@@ -154,7 +154,7 @@ class CaseRunner:
     async def _send(
         self, case: Case, operation: str, config: Mapping[str, object], worker: int
     ) -> str:
-        named = {"tenant_id": f"name-{case.tenant}", "tenant_uuid": case.tenant}
-        document = {**named, "operation": operation, "route": str(worker)}
+        names = {"tenant_id": f"name-{case.tenant}", "tenant_uuid": case.tenant}
+        document = {**names, "operation": operation, "route": str(worker)}
         body = json.dumps({**document, "desired_config": config}).encode()
         return await self.environment.backend.dispatcher.dispatch(body)

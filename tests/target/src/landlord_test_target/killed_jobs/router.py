@@ -60,8 +60,8 @@ class Router:
         """The ports of the workers that are up, in the order in which they are tried."""
         up = [worker for worker in range(len(self.ports)) if worker not in self.excluded]
         self.random.shuffle(up)
-        if named := _ROUTE.search(beginning):
-            up.sort(key=lambda worker: worker != int(named[1]))
+        if route := _ROUTE.search(beginning):
+            up.sort(key=lambda worker: worker != int(route[1]))
         return [self.ports[worker] for worker in up]
 
     @staticmethod
