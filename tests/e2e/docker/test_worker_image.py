@@ -39,7 +39,7 @@ DOCUMENT = [command.command for command in read_commands("docs/operating/contain
 BUILD = DOCUMENT[: DOCUMENT.index("cd deploy")]
 COMPOSE = DOCUMENT[DOCUMENT.index("cd deploy") :]
 COMPUTE = {"mock": {}, "process": {}, "docker": {}, "ecs": {"region": "eu-west-1"}}
-"""All that is built in: the worker does not start where the image lacks what one of them needs."""
+"""All built-in compute engines: the worker does not start if the image lacks a library of any of them."""
 
 SOCKET = Path("/var/run/docker.sock")
 GROUP = f"--group-add={SOCKET.stat().st_gid}" if SOCKET.exists() else ""

@@ -22,7 +22,6 @@ from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants.order import IsDesired
 
 __all__ = [
-    "CONTRACT",
     "Capability",
     "EngineContext",
     "EngineFactory",
@@ -33,9 +32,6 @@ __all__ = [
     "Support",
     "WorkerEngine",
 ]
-
-CONTRACT = 1
-"""The major version of this contract."""
 
 RunJob = Callable[[bytes, Steps], Awaitable[ExecutionStatus]]
 """Function that carries out one job, given its raw body and the backend's steps.
