@@ -28,7 +28,7 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
     lines = (
         f"seed {load.seed}: {len(load.operations)} operations on {len(load.tenants)} tenants",
         f"{len(kills)} kills, {sum(kill.hit_call for kill in kills)} with a call in flight",
-        f"{len(frozen)} freezes of {_durations(frozen)}",
+        f"{len(frozen)} freezes of {_format_durations(frozen)}",
         f"{len(late)} jobs were late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
         f"{injector.versions.flips if injector.versions else 0} times the latest version changed",
         f"restate-server started again after {injector.restarts} full disks",
@@ -36,7 +36,7 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
         _format_counts("refused by Landlord", load.refused),
         _format_counts("faults (during a call)", _count_faults(injector)),
         _count_jobs(judge),
-        _recovery_times(judge),
+        _format_recovery_times(judge),
         f"given up by Landlord itself: {len(judge.given_up)}",
         ", ".join(f"{counts[oracle]} {oracle}" for oracle in ORACLES),
         f"of these found only by the second check: {sum(finding.late for finding in findings)}",
@@ -45,7 +45,7 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
     return "\n".join(lines)
 
 
-def _durations(frozen: list[Fault]) -> str:
+def _format_durations(frozen: list[Fault]) -> str:
     if not frozen:
         return "0 s"
     seconds = sorted(freeze.recovered - freeze.at for freeze in frozen)
@@ -73,16 +73,22 @@ def _count_jobs(judge: Judge) -> str:
     )
 
 
-def _recovery_times(judge: Judge) -> str:
+def _format_recovery_times(judge: Judge) -> str:
     # An operation that ended before the killed process was back has no recovery time.
-    taken = [took for _, _, took in judge.measure().after_one_kill() if took]
-    if not taken:
+    durations = [seconds for _, _, seconds in judge.measure().after_one_kill() if seconds]
+    if not durations:
         return "no operation with exactly one kill"
-    long = [
-        took for fault, _, took in judge.measure().after_one_kill() if fault.kind.endswith(" s")
+    after_outages = [
+        seconds
+        for fault, _, seconds in judge.measure().after_one_kill()
+        if fault.kind.endswith(" s")
     ]
-    after = f", {max(long):.1f} s after a long outage ({len(long)})" if long else ""
+    outage_text = (
+        f", {max(after_outages):.1f} s after a long outage ({len(after_outages)})"
+        if after_outages
+        else ""
+    )
     return (
-        f"{len(taken)} operations with exactly one kill were done after"
-        f" {median(taken):.1f} s (median), at most {max(taken, default=inf):.1f} s{after}"
+        f"{len(durations)} operations with exactly one kill were done after"
+        f" {median(durations):.1f} s (median), at most {max(durations, default=inf):.1f} s{outage_text}"
     )
