@@ -125,7 +125,7 @@ def _play_here(
 
 
 async def check_settings_errors(stage: Stage) -> None:
-    """CFG-2."""
+    """Check CFG-2: `create_engine` reaches no backend, and refuses wrong settings."""
     for settings in ({}, stage.settings):
         try:
             stage.create(settings)
@@ -136,7 +136,7 @@ async def check_settings_errors(stage: Stage) -> None:
 
 
 async def check_secrets(stage: Stage) -> str:
-    """CFG-3."""
+    """Check CFG-3: no secret of the settings is in a representation, a log line or an error."""
     keys = secret_keys(stage.factory)
     if not keys:
         raise DoesNotApply("the settings class has no field of type Secret")
@@ -156,7 +156,7 @@ async def check_secrets(stage: Stage) -> str:
 
 
 async def check_capabilities(stage: Stage) -> None:
-    """CAP-2."""
+    """Check CAP-2: the engine implements the methods of its capabilities, and of no other."""
     engine = stage.create_with_settings()
     for capability, method, arguments in _OPTIONAL:
         declared = stage.factory.info.supports(capability)
@@ -186,7 +186,7 @@ async def _expect_refusal(
 
 
 async def check_shutdown_first(stage: Stage) -> None:
-    """LIFE-1."""
+    """Check LIFE-1: `shutdown` returns within its grace before `serve`, and a second time."""
     engine = stage.create_with_settings()
     for call in ("the first", "the second"):
         try:
@@ -197,7 +197,7 @@ async def check_shutdown_first(stage: Stage) -> None:
 
 
 async def check_nothing_left(stage: Stage) -> None:
-    """LIFE-2."""
+    """Check LIFE-2: an engine that never served leaves no thread, task or descriptor."""
     threads = read_state()["threads"]
     # The first engine may import and open things once, which is no leak.
     await _create_and_drop(stage)
@@ -227,7 +227,7 @@ def _list_descriptors() -> Iterator[str]:
 
 
 async def check_check(stage: Stage) -> None:
-    """LIFE-3."""
+    """Check LIFE-3: `check` makes no connection, and returns or raises `EngineRefused`."""
     engine, loop = stage.create_with_settings(), asyncio.get_running_loop()
     began = loop.time()
     try:
@@ -243,7 +243,7 @@ async def check_check(stage: Stage) -> None:
 
 
 async def check_host_state(stage: Stage) -> None:
-    """SIG-1."""
+    """Check SIG-1: the engine changes no state of the process that belongs to the host."""
     before = read_state()
     engine = stage.create_with_settings()
     with suppress(EngineRefused):

@@ -68,19 +68,19 @@ _OF_COMPUTE = {
 
 
 def check_factory(subject: Subject) -> None:
-    """LOAD-1."""
+    """Check LOAD-1: the entry point leads to an `EngineFactory` that the host accepts."""
     if refusal := import_engine(subject).refusal:
         raise RuleBroken(refusal)
 
 
 def check_output(subject: Subject) -> None:
-    """LOAD-2."""
+    """Check LOAD-2: the import writes nothing to the standard output."""
     if output := _import(subject).output:
         raise RuleBroken("the import wrote to the standard output", *output.splitlines()[:10])
 
 
 def check_duration(subject: Subject) -> str:
-    """LOAD-3."""
+    """Check LOAD-3: the import takes at most 2 s of processor time."""
     seconds = import_engine(subject).seconds
     if seconds > LONGEST_IMPORT:
         raise RuleBroken(f"the import took {seconds:.1f} s of processor time")
@@ -88,13 +88,13 @@ def check_duration(subject: Subject) -> str:
 
 
 def check_traces(subject: Subject) -> None:
-    """LOAD-4."""
+    """Check LOAD-4: the import changes no state of the process, and starts no thread."""
     if changes := import_engine(subject).changes:
         raise RuleBroken(f"the import changed {', '.join(changes)}")
 
 
 def check_contract(subject: Subject) -> None:
-    """VER-1."""
+    """Check VER-1: the factory names the contract's major version of the installed core."""
     contract = _info(subject).contract
     ours = CONTRACT if subject.kind is Kind.WORKER else COMPUTE_CONTRACT
     if contract != ours:
@@ -102,7 +102,7 @@ def check_contract(subject: Subject) -> None:
 
 
 def check_range_of_core(subject: Subject) -> str:
-    """VER-2."""
+    """Check VER-2: the distribution requires a range of core with an upper bound."""
     if subject.find().distribution == CORE:
         return "the engine is a part of core"
     needed = [line for line in subject.requirements() if line.replace("_", "-").startswith(CORE)]
@@ -114,13 +114,13 @@ def check_range_of_core(subject: Subject) -> str:
 
 
 def check_settings_class(subject: Subject) -> None:
-    """CFG-1."""
+    """Check CFG-1: the settings class is an attrs class."""
     if fault := import_engine(subject).settings:
         raise RuleBroken(fault)
 
 
 def check_lock_is_declared(subject: Subject) -> None:
-    """CAP-1."""
+    """Check CAP-1: the factory declares the capability `tenant-lock` in full."""
     info = _info(subject)
     if not isinstance(info, EngineInfo) or not info.supports(Capability.TENANT_LOCK):
         raise RuleBroken("the factory does not declare the capability tenant-lock in full")

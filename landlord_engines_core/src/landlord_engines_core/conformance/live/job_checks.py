@@ -30,7 +30,7 @@ FIRST_PAUSE = 0.4
 
 
 async def check_serve(bench: Bench) -> None:
-    """LIFE-4."""
+    """Check LIFE-4: `serve` calls `started` once, and returns after `shutdown`."""
     worker = await bench.start()
     worker.signal(signal.SIGTERM)
     await bench.wait_exit(worker)
@@ -40,7 +40,7 @@ async def check_serve(bench: Bench) -> None:
 
 
 async def check_signal(bench: Bench) -> None:
-    """SIG-2."""
+    """Check SIG-2: SIGTERM of a serving worker begins the drain, and the worker exits with 0."""
     worker = await bench.start()
     await bench.dispatch(Script(job="a", tenant="t"))
     await bench.wait_ended("a")
@@ -51,12 +51,12 @@ async def check_signal(bench: Bench) -> None:
 
 
 async def check_register(bench: Bench) -> None:
-    """REG-1."""
+    """Check REG-1: `register` answers `registered` for a serving worker, and a second time too."""
     await _check_note(bench, "register again")
 
 
 async def check_dry_run(bench: Bench) -> None:
-    """REG-2."""
+    """Check REG-2: `dry_run_registration` answers before `serve`."""
     await bench.start()
     (note,) = bench.ledger.read("dry run")
     if "error" in note.facts:
@@ -64,7 +64,7 @@ async def check_dry_run(bench: Bench) -> None:
 
 
 async def check_watch(bench: Bench) -> None:
-    """REG-3."""
+    """Check REG-3: `watch_registration` answers `registered` for a registered worker."""
     await _check_note(bench, "watch")
 
 
@@ -76,7 +76,7 @@ async def _check_note(bench: Bench, event: str) -> None:
 
 
 async def check_body(bench: Bench) -> None:
-    """JOB-1."""
+    """Check JOB-1: `run_job` gets the bytes of the body that was dispatched."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t \u00e9\u4e2d"))
     attempt = (await bench.wait_event("attempt begins", job="a"))[0]
@@ -88,7 +88,7 @@ async def check_body(bench: Bench) -> None:
 
 
 async def check_execution_id(bench: Bench) -> None:
-    """JOB-2."""
+    """Check JOB-2: `Steps.execution_id` is the id that the dispatcher returned."""
     await bench.start()
     sent = await bench.dispatch(Script(job="a", tenant="t", fail=("transient 0.1",) * 2))
     attempts = await bench.wait_event("attempt begins", job="a", count=3)
@@ -97,7 +97,7 @@ async def check_execution_id(bench: Bench) -> None:
 
 
 async def check_success(bench: Bench) -> None:
-    """JOB-3."""
+    """Check JOB-3: a job whose `run_job` returns is read as succeeded."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t"))
     ends = (PolledState.SUCCEEDED, PolledState.FAILED)
@@ -107,7 +107,7 @@ async def check_success(bench: Bench) -> None:
 
 
 async def check_invalid(bench: Bench) -> None:
-    """JOB-4."""
+    """Check JOB-4: `InvalidJob` ends the job: it is read as ended, and not tried again."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", fail=("invalid",)))
     await bench.wait_polled("a", PolledState.SUCCEEDED, PolledState.FAILED)
@@ -117,7 +117,7 @@ async def check_invalid(bench: Bench) -> None:
 
 
 async def check_held(bench: Bench) -> str:
-    """JOB-5."""
+    """Check JOB-5: `Held` keeps the job open, and the backend tries it after `retry_after`."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", fail=("held",) * 2))
     await bench.wait_polled("a", PolledState.BACKING_OFF)
@@ -125,7 +125,7 @@ async def check_held(bench: Bench) -> str:
 
 
 async def check_transient(bench: Bench) -> None:
-    """JOB-6."""
+    """Check JOB-6: `Transient` never ends a job."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", fail=("transient",) * 2))
     await bench.wait_event("completed", job="a")
@@ -133,7 +133,7 @@ async def check_transient(bench: Bench) -> None:
 
 
 async def check_growing_pauses(bench: Bench) -> str:
-    """JOB-7."""
+    """Check JOB-7: the pauses after `Transient` grow from about 0.5 s."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", fail=("transient",) * 3))
     pauses = await _measure_pauses(bench, 3)
@@ -143,7 +143,7 @@ async def check_growing_pauses(bench: Bench) -> str:
 
 
 async def check_retry_after(bench: Bench) -> str:
-    """JOB-8."""
+    """Check JOB-8: the next attempt comes after the `retry_after` of a `Transient`."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", fail=("transient 2.0", "transient 0.3")))
     return await _check_pauses(bench, [2.0, 0.3])
@@ -172,7 +172,7 @@ def _format_pauses(pauses: list[float]) -> str:
 
 
 async def check_step_value(bench: Bench) -> None:
-    """JOB-9."""
+    """Check JOB-9: `Steps.run` returns the value of its action."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t"))
     await bench.wait_ended("a")
@@ -183,7 +183,7 @@ async def check_step_value(bench: Bench) -> None:
 
 
 async def check_waiting_job(bench: Bench) -> None:
-    """JOB-10."""
+    """Check JOB-10: a job that was dispatched while no worker ran is done by the next worker."""
     await bench.start()
     await _stop(bench)
     await bench.dispatch(Script(job="a", tenant="t"))
@@ -192,7 +192,7 @@ async def check_waiting_job(bench: Bench) -> None:
 
 
 async def check_cuts(bench: Bench) -> str:
-    """JOB-11."""
+    """Check JOB-11: a job goes on after kill -9 between any two calls of `Steps`."""
     scripts = [Script(job=f"at-{point}", tenant=f"t-{point}", die=point) for point in POINTS]
     await bench.start()
     for script in scripts:
@@ -203,7 +203,7 @@ async def check_cuts(bench: Bench) -> str:
 
 
 async def check_random_kills(bench: Bench) -> str:
-    """JOB-12."""
+    """Check JOB-12: jobs go on after kill -9 at random times."""
     chance = random.Random(1)  # noqa: S311  # the same times in each run
     jobs = [f"job-{number}" for number in range(6)]
     await bench.start()
@@ -241,7 +241,7 @@ async def _expect_ends(bench: Bench, jobs: list[str]) -> None:
 
 
 async def check_kill(bench: Bench) -> str:
-    """JOB-13."""
+    """Check JOB-13: a job that Landlord kills is cancelled, read as ended, and not tried again."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", apply=(60.0,)))
     await bench.wait_event("request", job="a")
@@ -256,7 +256,7 @@ async def check_kill(bench: Bench) -> str:
 
 
 async def check_journal(bench: Bench) -> None:
-    """JOB-14."""
+    """Check JOB-14: a finished step does not run again, and a later attempt gets its value."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", fail=("transient 0.1",)))
     await bench.wait_ended("a")
@@ -267,7 +267,7 @@ async def check_journal(bench: Bench) -> None:
 
 
 async def check_lost_attempts(bench: Bench) -> str:
-    """JOB-15."""
+    """Check JOB-15: `Steps.lost_attempts` never fails."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", die="acquired"))
     await _restart_until_ended(bench, ["a"])
@@ -288,7 +288,7 @@ def _of(entries: list[Entry], pid: int) -> list[Entry]:
 
 
 async def check_drain_waits(bench: Bench) -> None:
-    """DRAIN-1."""
+    """Check DRAIN-1: a drain lets a running step finish within its time."""
     worker = await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", apply=(1.5,)))
     await bench.wait_event("request", job="a")
@@ -300,7 +300,7 @@ async def check_drain_waits(bench: Bench) -> None:
 
 
 async def check_drain_takes_nothing(bench: Bench) -> None:
-    """DRAIN-2."""
+    """Check DRAIN-2: a worker begins no job later than 1 s after its drain has begun."""
     worker = await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", apply=(3.0,)))
     await bench.wait_event("request", job="a")
@@ -316,7 +316,7 @@ async def check_drain_takes_nothing(bench: Bench) -> None:
 
 
 async def check_drain_deadline(bench: Bench) -> None:
-    """DRAIN-3."""
+    """Check DRAIN-3: a step that a drain's deadline cuts is no end of its job."""
     worker = await bench.start(drain=0.5)
     await bench.dispatch(Script(job="a", tenant="t", apply=(60.0, 0.0)))
     await bench.wait_event("request", job="a")
@@ -330,7 +330,7 @@ async def check_drain_deadline(bench: Bench) -> None:
 
 
 async def check_second_signal(bench: Bench) -> None:
-    """DRAIN-4."""
+    """Check DRAIN-4: a job that a second signal cuts goes on with the next worker."""
     worker = await bench.start(drain=30.0)
     await bench.dispatch(Script(job="a", tenant="t", apply=(60.0, 0.0)))
     await bench.wait_event("request", job="a")

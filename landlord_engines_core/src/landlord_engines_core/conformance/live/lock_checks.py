@@ -32,7 +32,7 @@ FROZEN = 4.0
 
 
 async def check_overlap(bench: Bench) -> str:
-    """LOCK-1."""
+    """Check LOCK-1: the changes of two jobs never overlap, and the last job is done."""
     workers = await _start_two(bench)
     jobs = [f"job-{number}" for number in range(8)]
     for job in jobs:
@@ -62,7 +62,7 @@ async def _start_two(bench: Bench) -> int:
 
 
 async def check_preemption(bench: Bench) -> str:
-    """LOCK-2."""
+    """Check LOCK-2: a younger job gets the lock once the former holder has ended."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", apply=(60.0,), carry=1.5))
     await bench.wait_event("request", job="a")
@@ -78,7 +78,7 @@ async def check_preemption(bench: Bench) -> str:
 
 
 async def check_late_job(bench: Bench) -> None:
-    """LOCK-3."""
+    """Check LOCK-3: `acquire` raises `Superseded` in a job dispatched before the holder."""
     await bench.start()
     await bench.dispatch(Script(job="older", tenant="t", resolve=1.5))
     await bench.wait_event("attempt begins", job="older")
@@ -90,7 +90,7 @@ async def check_late_job(bench: Bench) -> None:
 
 
 async def check_independence(bench: Bench) -> None:
-    """LOCK-4."""
+    """Check LOCK-4: a job does not wait for jobs of other tenants."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", apply=(60.0,)))
     await bench.wait_event("request", job="a")
@@ -99,7 +99,7 @@ async def check_independence(bench: Bench) -> None:
 
 
 async def check_start_is_durable(bench: Bench) -> None:
-    """LOCK-5."""
+    """Check LOCK-5: the start of a job is in the record once `acquire` has returned."""
     worker = await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", apply=(60.0,)))
     await bench.wait_event("request", job="a")
@@ -111,7 +111,7 @@ async def check_start_is_durable(bench: Bench) -> None:
 
 
 async def check_end_is_durable(bench: Bench) -> None:
-    """LOCK-6."""
+    """Check LOCK-6: `complete` writes the end of the job into the record, for all later workers."""
     worker = await bench.start()
     await bench.dispatch(Script(job="a", tenant="t"))
     await bench.wait_ended("a")
@@ -133,7 +133,7 @@ async def _read_record(bench: Bench) -> Entry:
 
 
 async def check_late_request(bench: Bench) -> str:
-    """LOCK-7."""
+    """Check LOCK-7: a killed job sends no request after its process was frozen."""
     frozen = await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", freeze="applying"))
     await bench.wait_event("freeze at", job="a")
@@ -148,7 +148,7 @@ async def check_late_request(bench: Bench) -> str:
 
 
 async def check_stall(bench: Bench) -> str:
-    """LOCK-8."""
+    """Check LOCK-8: an attempt that was frozen does not continue beside its successor."""
     frozen = await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", freeze="applying"))
     await bench.wait_event("freeze at", job="a")
@@ -180,7 +180,7 @@ async def _run_during_freeze(bench: Bench, frozen: LiveWorker, job: str) -> str:
 
 
 async def check_resync(bench: Bench) -> str:
-    """RSY-1."""
+    """Check RSY-1: `resync` is called for each job, `host.resync_after` seconds after it."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t"))
     resync = (await bench.wait_event("resync begins", job="a"))[0]
@@ -191,7 +191,7 @@ async def check_resync(bench: Bench) -> str:
 
 
 async def check_follow_up(bench: Bench) -> str:
-    """RSY-2."""
+    """Check RSY-2: a follow-up of a resync is called after its pause, with its job."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", follow_up=FOLLOW_UP))
 
@@ -213,7 +213,7 @@ async def check_follow_up(bench: Bench) -> str:
 
 
 async def check_resync_of_killed(bench: Bench) -> None:
-    """RSY-3."""
+    """Check RSY-3: `resync` is called for a job that was killed, too."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", apply=(60.0,)))
     await bench.wait_event("request", job="a")
@@ -222,7 +222,7 @@ async def check_resync_of_killed(bench: Bench) -> None:
 
 
 async def check_resync_yields(bench: Bench) -> str:
-    """RSY-4."""
+    """Check RSY-4: a job stops a running resync, and gets the lock after it."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", resync=60.0))
     await bench.wait_event("repair begins", job="a")
@@ -236,7 +236,7 @@ async def check_resync_yields(bench: Bench) -> str:
 
 
 async def check_modes(bench: Bench) -> str:
-    """DISK-1."""
+    """Check DISK-1: a local backend keeps files with jobs readable for its user only."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant=CANARY))
     await bench.wait_ended("a")
