@@ -66,10 +66,10 @@ async def main(plan: Plan, into: Path, before: Path | None) -> int:
             await measure(sender, plan, sides)
     write(into, plan, sides)
     print(build_table(plan, sides))
-    ours, bare = (
+    own_cost, bare = (
         side.median_of("update", lambda measured: measured.worker_cpu_ms) for side in sides[:2]
     )
-    return int(ours / bare > LIMIT)
+    return int(own_cost / bare > LIMIT)
 
 
 @asynccontextmanager

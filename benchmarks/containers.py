@@ -267,8 +267,8 @@ async def _all(
 ) -> list[float]:
     took: list[float] = []
 
-    async def client(own: Sequence[Tenant]) -> None:
-        for tenant in own:
+    async def client(client_tenants: Sequence[Tenant]) -> None:
+        for tenant in client_tenants:
             began = time.perf_counter()
             await tenant.job(tenants, operation, config)
             took.append(time.perf_counter() - began)

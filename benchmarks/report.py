@@ -16,7 +16,7 @@ __all__ = ["build_table", "draw_picture", "write"]
 
 def build_table(plan: Plan, sides: Sequence[Side]) -> str:
     """Build the table of all figures, with the first side's as multiples of the others'."""
-    ours, *others = sides
+    own_side, *others = sides
     names = [side.name for side in sides]
     ratios = [f"ratio to {side.name}" for side in others]
     lines = [
@@ -24,7 +24,7 @@ def build_table(plan: Plan, sides: Sequence[Side]) -> str:
         "|---" * (1 + len(names) + len(ratios)) + "|",
     ]
     figures_of_others = [side.figures(plan) for side in others]
-    for name, value in ours.figures(plan).items():
+    for name, value in own_side.figures(plan).items():
         others_values = [figures[name] for figures in figures_of_others]
         cells = [_format_number(number) for number in (value, *others_values)]
         cells += [f"{value / other:.2f}" for other in others_values]

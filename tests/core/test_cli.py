@@ -35,8 +35,8 @@ def command(
 
 def variables(folder: Path) -> dict[str, str]:
     coverage = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
-    own = {"HOME": str(folder), "WORKER_PROBE_ADDRESS": "127.0.0.1:0"}
-    return {"PATH": "/usr/bin:/bin", **own, **coverage}
+    variables_of_test = {"HOME": str(folder), "WORKER_PROBE_ADDRESS": "127.0.0.1:0"}
+    return {"PATH": "/usr/bin:/bin", **variables_of_test, **coverage}
 
 
 def test_the_installed_engines_are_listed_with_their_distributions(tmp_path: Path) -> None:

@@ -170,8 +170,12 @@ def distribution_folder(tmp_path: Path) -> Path:
 
 
 def command(mode: str, *arguments: str) -> tuple[str, ...]:
-    own = ("--engine=own", f"--set=workflow.own.mode={mode}", "--set=worker.probe_address=")
-    return (str(HOST), *own, *arguments)
+    arguments_of_test = (
+        "--engine=own",
+        f"--set=workflow.own.mode={mode}",
+        "--set=worker.probe_address=",
+    )
+    return (str(HOST), *arguments_of_test, *arguments)
 
 
 Start = Callable[..., Host]
@@ -278,10 +282,10 @@ def test_a_second_signal_ends_a_worker_whose_event_loop_is_blocked(start: Start)
 
 
 @pytest.mark.parametrize(
-    ("mode", "where"), [("blocks", "in serve"), ("blocks when made", "in __init__")]
+    ("mode", "expected_line"), [("blocks", "in serve"), ("blocks when made", "in __init__")]
 )
 def test_an_engine_that_blocks_the_drain_is_named_with_its_line(
-    start: Start, mode: str, where: str
+    start: Start, mode: str, expected_line: str
 ) -> None:
     process = start(mode, "--set=worker.drain_timeout=0")
     with wait_line(process, "listens"):
@@ -291,7 +295,7 @@ def test_an_engine_that_blocks_the_drain_is_named_with_its_line(
 
     assert code == 3
     assert "the drain did not end; worker engine own at own_engine.py:" in text
-    assert where in text
+    assert expected_line in text
 
 
 def test_a_compute_engine_that_blocks_the_drain_is_named_with_its_line(start: Start) -> None:

@@ -27,10 +27,10 @@ def test_a_librarys_failure_that_repeats_is_one_line_in_each_interval() -> None:
     passed = [repeats.filter(record("no descriptor for %s", number)) for number in range(1000)]
     clock.now = 10.0
     later = record("no descriptor for %s", 7)
-    again = repeats.filter(later)
+    is_repeat_logged = repeats.filter(later)
 
     assert sum(passed) == 1
-    assert again
+    assert is_repeat_logged
     expected = "no descriptor for 7 (and 999 times more since the last such line)"
     assert later.getMessage() == expected
 

@@ -59,19 +59,19 @@ def test_only_the_keys_that_changed_have_other_hashes(
 
 @given(records, ids, notes)
 def test_recording_a_start_is_idempotent(record: Record, job: str, note: JobStart) -> None:
-    once = record.with_start(job, note)
+    started_once = record.with_start(job, note)
 
-    assert once.with_start(job, note) == once
-    assert set(record.placements) <= set(once.placements)
-    assert note.placement is None or note.placement in once.placements
+    assert started_once.with_start(job, note) == started_once
+    assert set(record.placements) <= set(started_once.placements)
+    assert note.placement is None or note.placement in started_once.placements
 
 
 @given(records, transitions)
 def test_recording_an_end_is_idempotent(record: Record, end: Transition) -> None:
-    once = record.with_end(end)
+    ended_once = record.with_end(end)
 
-    assert once.with_end(end) is once
-    assert once.has_ended(end.execution_id)
+    assert ended_once.with_end(end) is ended_once
+    assert ended_once.has_ended(end.execution_id)
 
 
 @given(records, transitions)

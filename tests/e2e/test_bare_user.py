@@ -59,13 +59,17 @@ async def as_bare_user(*arguments: str, **environment: str) -> Process:
     """Start `landlord-host`, with restate-server on its PATH unless the environment says so."""
     home = Path.home()
     mounted_paths = {str(path) for path in (Path(sys.base_prefix), Path(sys.prefix), ROOT)}
-    own = {"PATH": "/mnt/server:/usr/bin:/bin", "TMPDIR": "/mnt/tmp", "LOG_FORMAT": "json"}
+    test_variables = {
+        "PATH": "/mnt/server:/usr/bin:/bin",
+        "TMPDIR": "/mnt/tmp",
+        "LOG_FORMAT": "json",
+    }
     return await asyncio.create_subprocess_exec(
         *("unshare", "--mount", "bash", "-c", NAMESPACE, "bash", str(home)),
         str((await server_binary()).parent),
         *(path for path in sorted(mounted_paths) if Path(path).is_relative_to(home)),
         "--",
-        *(f"{name}={value}" for name, value in {**own, **environment}.items()),
+        *(f"{name}={value}" for name, value in {**test_variables, **environment}.items()),
         *(str(HOST), "--engine=restate", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=PIPE,

@@ -13,8 +13,8 @@ from landlord_test_target.canaries import (
 from landlord_test_target.harness import Harness
 
 
-def command(canaries: Canaries, where: str) -> dict[str, object]:
-    return {"command": ["sleep", "600"], **secret_env(canaries, where)}
+def command(canaries: Canaries, place: str) -> dict[str, object]:
+    return {"command": ["sleep", "600"], **secret_env(canaries, place)}
 
 
 @pytest.mark.parametrize(

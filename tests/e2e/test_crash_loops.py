@@ -201,8 +201,8 @@ async def test_restate_learns_no_path_of_the_worker(harness: Harness) -> None:
     worker = await harness.worker()
     deadly = await harness.send(harness.tenant(), "provision", version=DEADLY)
     assert await worker.wait_ended() == -signal.SIGKILL
-    again = await harness.launch(worker.config)
-    assert await again.wait_ended() == -signal.SIGKILL
+    next_worker = await harness.launch(worker.config)
+    assert await next_worker.wait_ended() == -signal.SIGKILL
 
     failures_before = await failures(harness, deadly)
     assert [
@@ -227,6 +227,6 @@ def _with_advertised_url(config: Mapping[str, Any], url: str) -> dict[str, Any]:
     return {**config, "workflow": {"restate": restate}}
 
 
-def _seconds(first: Mapping[str, Any], then: Mapping[str, Any]) -> float:
-    at, later = (datetime.fromisoformat(line["timestamp"]) for line in (first, then))
+def _seconds(first: Mapping[str, Any], second: Mapping[str, Any]) -> float:
+    at, later = (datetime.fromisoformat(line["timestamp"]) for line in (first, second))
     return (later - at).total_seconds()

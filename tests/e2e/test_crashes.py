@@ -11,13 +11,13 @@ from werkzeug import Request, Response
 from landlord_test_target.harness import Harness, Worker, wait_for
 
 
-@pytest.mark.parametrize("where", ["restarted", "another"])
+@pytest.mark.parametrize("successor", ["restarted", "another"])
 @pytest.mark.parametrize(
     ("call", "delay"),
     [("create", "delay_before"), ("create", "delay_after"), ("inspect", "delay_after")],
 )
 async def test_a_worker_killed_inside_apply_leaves_one_resource(
-    harness: Harness, call: str, delay: str, where: str
+    harness: Harness, call: str, delay: str, successor: str
 ) -> None:
     worker = await harness.worker()
     tenant = harness.tenant()
@@ -30,16 +30,16 @@ async def test_a_worker_killed_inside_apply_leaves_one_resource(
     await harness.target.wait_called(tenant, call)
     await _has_acted(harness, tenant, call, delay)
     await worker.kill()
-    await _start_successor(harness, worker, where)
+    await _start_successor(harness, worker, successor)
 
     await harness.wait_done(job)
     assert len(await harness.target.resources(tenant)) == 1
     assert len(await harness.wait_ended(tenant, 1)) == 1
 
 
-@pytest.mark.parametrize("where", ["restarted", "another"])
+@pytest.mark.parametrize("successor", ["restarted", "another"])
 async def test_a_worker_killed_inside_confirm_leaves_one_resource(
-    harness: Harness, where: str
+    harness: Harness, successor: str
 ) -> None:
     worker = await harness.worker()
     tenant = harness.tenant()
@@ -51,7 +51,7 @@ async def test_a_worker_killed_inside_confirm_leaves_one_resource(
     await harness.target.wait_called(tenant, "inspect", 2)
 
     await worker.kill()
-    await _start_successor(harness, worker, where)
+    await _start_successor(harness, worker, successor)
 
     answer = await harness.wait_done(job)
     # The next attempt finds this one's resource, already up to date.
@@ -60,9 +60,9 @@ async def test_a_worker_killed_inside_confirm_leaves_one_resource(
     assert len(await harness.target.resources(tenant)) == 1
 
 
-@pytest.mark.parametrize("where", ["restarted", "another"])
+@pytest.mark.parametrize("successor", ["restarted", "another"])
 async def test_a_worker_killed_inside_resolve_leaves_one_resource(
-    harness: Harness, where: str
+    harness: Harness, successor: str
 ) -> None:
     tenant = harness.tenant()
     requests: list[str] = []
@@ -84,15 +84,15 @@ async def test_a_worker_killed_inside_resolve_leaves_one_resource(
         await wait_for(check)
 
         await worker.kill()
-        await _start_successor(harness, worker, where)
+        await _start_successor(harness, worker, successor)
         await harness.wait_done(job)
 
     assert len(await harness.target.resources(tenant)) == 1
 
 
-@pytest.mark.parametrize("where", ["restarted", "another"])
+@pytest.mark.parametrize("successor", ["restarted", "another"])
 async def test_a_worker_killed_while_a_job_waits_for_its_lock_leaves_one_resource(
-    harness: Harness, where: str
+    harness: Harness, successor: str
 ) -> None:
     worker = await harness.worker()
     tenant = harness.tenant()
@@ -103,7 +103,7 @@ async def test_a_worker_killed_while_a_job_waits_for_its_lock_leaves_one_resourc
     await harness.wait_status(newer, "suspended")
 
     await worker.kill()
-    await _start_successor(harness, worker, where)
+    await _start_successor(harness, worker, successor)
 
     await harness.wait_done(newer)
     await harness.wait_status(older, "completed")
@@ -191,13 +191,13 @@ async def _versions(harness: Harness, tenant: str) -> list[int]:
     return [json.loads(row["document"])["version"] for row in rows]
 
 
-async def _start_successor(harness: Harness, worker: Worker, where: str) -> None:
+async def _start_successor(harness: Harness, worker: Worker, successor: str) -> None:
     """Start the same worker again, or another one at the killed one's address.
 
     Restate pins a job to its deployment. Another worker continues the job only at the same address, as
     behind a load balancer.
     """
     config = {**worker.config}
-    if where == "another":
+    if successor == "another":
         config["worker"] = {**config["worker"], "hold_retry_interval": "29s"}
     await (await harness.launch(config)).wait_registered()

@@ -46,9 +46,9 @@ def list_processes(folder: Path) -> list[list[str]]:
     """List the processes whose arguments or working directory name the folder."""
     processes = []
     for process in psutil.process_iter(["cmdline", "cwd"]):
-        about = [*(process.info["cmdline"] or ()), process.info["cwd"] or ""]
-        if process.pid != os.getpid() and any(str(folder) in part for part in about):
-            processes.append(about)
+        texts = [*(process.info["cmdline"] or ()), process.info["cwd"] or ""]
+        if process.pid != os.getpid() and any(str(folder) in part for part in texts):
+            processes.append(texts)
     return processes
 
 

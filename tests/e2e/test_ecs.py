@@ -29,18 +29,18 @@ async def test_a_tenant_on_ecs_is_created_moved_to_another_cluster_and_deleted(
 ) -> None:
     await worker(harness, server)
     tenant = harness.tenant()
-    here = server.config()
-    elsewhere = here | {"cluster_arn": server.cluster()}
+    first_cluster = server.config()
+    second_cluster = first_cluster | {"cluster_arn": server.cluster()}
 
-    created = await harness.wait_done(await harness.send(tenant, "provision", **here))
-    moved = await harness.wait_done(await harness.send(tenant, "update", **elsewhere))
-    active = [server.service(config).status for config in (here, elsewhere)]
+    created = await harness.wait_done(await harness.send(tenant, "provision", **first_cluster))
+    moved = await harness.wait_done(await harness.send(tenant, "update", **second_cluster))
+    active = [server.service(config).status for config in (first_cluster, second_cluster)]
     deleted = await harness.wait_done(await harness.send(tenant, "delete"))
 
     outputs = (created["output"], moved["output"], deleted["output"])
     assert [output["status"] for output in outputs] == ["created", "created", "deleted"]
     assert active == ["INACTIVE", "ACTIVE"]
-    assert server.service(elsewhere).status == "INACTIVE"
+    assert server.service(second_cluster).status == "INACTIVE"
 
 
 async def test_a_worker_killed_during_a_rollout_leaves_it_to_another(

@@ -54,16 +54,16 @@ class Fuzzing:
 
     async def _round(self, jobs: list[Job]) -> list[Job]:
         """Send the first job of each tenant, and return the others."""
-        now: list[tuple[bytes, Expected]] = []
+        batch: list[tuple[bytes, Expected]] = []
         later: list[Job] = []
         busy: set[str] = set()
         for body, request in jobs:
             if request is not None and request.tenant in busy:
                 later.append((body, request))
                 continue
-            now.append((body, self.oracle.expect(request)))
+            batch.append((body, self.oracle.expect(request)))
             busy.update({request.tenant} if request else ())
-        await self._run_and_compare(now)
+        await self._run_and_compare(batch)
         return later
 
     async def _run_and_compare(self, bodies: list[tuple[bytes, Expected]]) -> None:

@@ -60,9 +60,9 @@ async def test_two_servers_run_side_by_side(
     other = RestateServer(binary=await server_binary(), folder=tmp_path / "other")
     await other.start()
 
-    both = await asyncio.gather(
+    servers = await asyncio.gather(
         *(answers(f"{server.admin_endpoint}/health") for server in (dedicated_restate, other))
     )
     await other.stop()
 
-    assert both == [True, True]
+    assert servers == [True, True]

@@ -133,8 +133,8 @@ def _count_simultaneous(rows: Sequence[dict[str, Any]]) -> int:
     """Return the highest number of simultaneous creates on the target."""
     creates = [row for row in rows if row["call"] == "create"]
     changes = sorted((row["at"], 1 if row["outcome"] == "received" else -1) for row in creates)
-    now = peak = 0
+    running = peak = 0
     for _, change in changes:
-        now += change
-        peak = max(peak, now)
+        running += change
+        peak = max(peak, running)
     return peak

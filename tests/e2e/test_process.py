@@ -41,10 +41,10 @@ async def test_a_process_outlives_its_worker_and_is_found_again(
     await worker.kill()
     processes = find_processes(tenants_mark)
     await (await harness.launch(config)).wait_registered()
-    again = await harness.run(tenant, "provision", "process", **answering_server(tenants_mark))
+    outcome = await harness.run(tenant, "provision", "process", **answering_server(tenants_mark))
 
     assert processes == [first]
-    assert again == "unchanged"
+    assert outcome == "unchanged"
     assert find_processes(tenants_mark) == [first]
     changed = answering_server(tenants_mark, status=204)
     assert await harness.run(tenant, "update", "process", **changed) == "updated"

@@ -45,8 +45,8 @@ def pod(kinds: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @pytest.fixture(scope="module")
 def container(pod: Mapping[str, Any]) -> Mapping[str, Any]:
-    (only,) = pod["containers"]
-    container: Mapping[str, Any] = only
+    (only_entry,) = pod["containers"]
+    container: Mapping[str, Any] = only_entry
     return container
 
 

@@ -33,8 +33,8 @@ PLUGIN = "landlord_engines_core.conformance.plugin"
 
 def project(name: str) -> dict[str, Any]:
     text = (ROOT / name / "pyproject.toml").read_text(encoding="utf-8")
-    about: dict[str, Any] = tomllib.loads(text)["project"]
-    return about
+    metadata: dict[str, Any] = tomllib.loads(text)["project"]
+    return metadata
 
 
 def sources(name: str) -> set[str]:
@@ -61,12 +61,12 @@ def test_an_engine_requires_a_core_of_its_own_minor_version(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_distribution_pins_nothing_and_classifies_only_pythons_that_it_allows(name: str) -> None:
-    about = project(name)
+    metadata = project(name)
 
-    assert about["name"] == name.replace("_", "-")
-    assert about["license"] == "Apache-2.0"
-    assert about["requires-python"] == ">=3.11"
-    assert not [pinned for pinned in about["dependencies"] if "==" in pinned]
+    assert metadata["name"] == name.replace("_", "-")
+    assert metadata["license"] == "Apache-2.0"
+    assert metadata["requires-python"] == ">=3.11"
+    assert not [pinned for pinned in metadata["dependencies"] if "==" in pinned]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,8 +104,8 @@ def test_sdist_and_wheel_hold_the_sources_and_nothing_else(name: str, tmp_path: 
     assert unpacked - {f"{top}/.gitignore"} == (
         {f"{top}/src/{path}" for path in sources(name)} | {f"{top}/{path}" for path in other_files}
     ) - {f"{top}/.gitignore"}
-    about = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
-    assert installed == sources(name) | {f"{top}.dist-info/{path}" for path in about}
+    allowed_files = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
+    assert installed == sources(name) | {f"{top}.dist-info/{path}" for path in allowed_files}
 
 
 @pytest.mark.parametrize(("group", "name", "package"), sorted(ENTRY_POINTS))

@@ -29,7 +29,7 @@ def test_each_error_code_is_documented_with_its_error() -> None:
     for package in DISTRIBUTIONS:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
-    ours = {
+    raised_codes = {
         (kind.code, kind.__name__)
         for kind in errors(LandlordEnginesError)
         if kind.__module__.startswith("landlord_engines_") and "code" in vars(kind)
@@ -37,4 +37,4 @@ def test_each_error_code_is_documented_with_its_error() -> None:
 
     rows = re.findall(r"^\| (LE\d{3}) \| (\w+) \|", DOCUMENT.read_text(), re.MULTILINE)
 
-    assert sorted(rows) == sorted(ours)
+    assert sorted(rows) == sorted(raised_codes)

@@ -117,12 +117,12 @@ async def _objects_left_by(compute: MockCompute, last: int) -> list[object]:
 
 def _journal_with_input(recorded: Mapping[str, str]) -> bytes:
     """Build a journal that has only the job's input."""
-    (start, about), (received, body), *_ = _messages(base64.b64decode(recorded["body"]))
+    (start, start_body), (received, body), *_ = _messages(base64.b64decode(recorded["body"]))
     # The number of entries follows the two forms of the id, each with its length before it.
-    number = 2 + about[1]
-    number += 2 + about[number + 1] + 1
-    about = about[:number] + b"\x01" + about[number + 1 :]
-    parts = ((start, about), (received, body))
+    number = 2 + start_body[1]
+    number += 2 + start_body[number + 1] + 1
+    start_body = start_body[:number] + b"\x01" + start_body[number + 1 :]
+    parts = ((start, start_body), (received, body))
     return b"".join(struct.pack(">HHI", kind, 0, len(part)) + part for kind, part in parts)
 
 

@@ -28,10 +28,15 @@ def one_serving(version: int) -> Resources:
 
 
 def case_record(
-    work: KilledJob, then: NextJob, resources: Resources, *, api: bool = True, had_lock: bool = True
+    work: KilledJob,
+    next_job: NextJob,
+    resources: Resources,
+    *,
+    api: bool = True,
+    had_lock: bool = True,
 ) -> CaseRecord:
     (drawn,) = draw_cases(1, 1, TIMES, MOMENTS)
-    case: Case = attrs.evolve(drawn, killed_job=work, next_job=then, next_version=3)
+    case: Case = attrs.evolve(drawn, killed_job=work, next_job=next_job, next_version=3)
     return CaseRecord(
         case=case, api=api, had_lock=had_lock, next_job_ended=10.0, resources=resources
     )
@@ -55,7 +60,7 @@ def test_forty_cases_combine_each_operation_with_each_next_job_and_delay_each_ca
 
 
 @pytest.mark.parametrize(
-    ("work", "then", "api", "right"),
+    ("work", "next_job", "api", "right"),
     [
         (KilledJob.UPDATE, NextJob.DELETE, True, [GONE]),
         (KilledJob.UNHEALTHY, NextJob.YOUNGER, True, [one_serving(3)]),
@@ -68,12 +73,12 @@ def test_forty_cases_combine_each_operation_with_each_next_job_and_delay_each_ca
     ],
 )
 def test_only_the_expected_versions_of_a_case_are_accepted(
-    work: KilledJob, then: NextJob, right: list[Resources], *, api: bool
+    work: KilledJob, next_job: NextJob, right: list[Resources], *, api: bool
 ) -> None:
     outcomes = [GONE, *map(one_serving, (1, 2, 3))]
 
     assert [
-        end for end in outcomes if not find_faults(case_record(work, then, end, api=api))
+        end for end in outcomes if not find_faults(case_record(work, next_job, end, api=api))
     ] == right
 
 
@@ -82,8 +87,8 @@ def test_only_the_expected_versions_of_a_case_are_accepted(
     [Resources(count=2, serving=0, running=1), Resources(count=1, serving=0, running=1)],
 )
 def test_an_incomplete_version_is_never_accepted(resources: Resources) -> None:
-    for work, then in product(KilledJob, NextJob):
-        assert find_faults(case_record(work, then, resources))
+    for work, next_job in product(KilledJob, NextJob):
+        assert find_faults(case_record(work, next_job, resources))
 
 
 def test_a_job_that_was_killed_before_it_had_the_lock_changes_nothing() -> None:

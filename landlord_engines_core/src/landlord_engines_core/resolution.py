@@ -214,8 +214,8 @@ class Resolver:
         return name or _last_engine(await read_record()) or self._default_name()
 
     def _default_name(self) -> str:
-        only = next(iter(self.registry), "") if len(self.registry) == 1 else ""
-        name = self.default or only
+        only_engine = next(iter(self.registry), "") if len(self.registry) == 1 else ""
+        name = self.default or only_engine
         if not name:
             names = ", ".join(sorted(self.registry)) or "none"
             raise ComputeRefused(

@@ -91,13 +91,13 @@ async def test_each_status_that_is_new_is_logged_once_and_the_gauge_shows_it() -
 
 @pytest.mark.parametrize("interval", [0.0])
 async def test_targets_are_checked_again_until_the_worker_ends(interval: float) -> None:
-    again = asyncio.Event()
+    was_repeated = asyncio.Event()
 
     class Counting(MockCompute):
         async def reach(self) -> str:
             checks.append(1)
             if len(checks) > 1:
-                again.set()
+                was_repeated.set()
             return ""
 
     checks: list[int] = []
@@ -105,7 +105,7 @@ async def test_targets_are_checked_again_until_the_worker_ends(interval: float) 
     targets = Targets(registry=registry, logger=RecordingLogger(), interval=interval)
 
     async with targets.watch():
-        await again.wait()
+        await was_repeated.wait()
     before = len(checks)
     await asyncio.sleep(0)
 

@@ -137,10 +137,10 @@ async def test_a_local_backend_is_used_through_its_dispatcher() -> None:
     assert await open_and_use("", poll) == RUNNING
 
 
-@pytest.mark.parametrize("where", ["start", "end"])
-async def test_an_exit_of_a_local_backend_is_an_error(where: str) -> None:
+@pytest.mark.parametrize("failing_part", ["start", "end"])
+async def test_an_exit_of_a_local_backend_is_an_error(failing_part: str) -> None:
     with pytest.raises(EngineFailed, match="own raised SystemExit in local_backend "):
-        await open_and_use(where, dispatch)
+        await open_and_use(failing_part, dispatch)
 
 
 async def test_an_error_of_who_uses_a_local_backend_stays_what_it_is() -> None:

@@ -45,22 +45,22 @@ def test_an_error_for_a_named_file_says_which_setting_named_it(
     assert setting in caught.value.message
 
 
-@pytest.mark.parametrize("where", ["the working folder", "Landlord's folder", "XDG_CONFIG_HOME"])
+@pytest.mark.parametrize("setting", ["the working folder", "Landlord's folder", "XDG_CONFIG_HOME"])
 def test_an_error_for_an_unreadable_folder_says_which_setting_names_it(
-    tmp_path: Path, where: str
+    tmp_path: Path, setting: str
 ) -> None:
     locations = {
         "the working folder": tmp_path / "config.yaml",
         "Landlord's folder": tmp_path / "etc",
         "XDG_CONFIG_HOME": tmp_path / "xdg" / "landlord",
     }
-    locations[where].parent.mkdir(exist_ok=True)
-    locations[where].symlink_to(locations[where])
+    locations[setting].parent.mkdir(exist_ok=True)
+    locations[setting].symlink_to(locations[setting])
 
-    with pytest.raises(SettingsError, match=where) as caught:
+    with pytest.raises(SettingsError, match=setting) as caught:
         find_file(None, {"XDG_CONFIG_HOME": str(tmp_path / "xdg")})
 
-    assert str(locations[where].parent) in str(caught.value)
+    assert str(locations[setting].parent) in str(caught.value)
     assert "/dev/null" in caught.value.hint
 
 

@@ -94,9 +94,9 @@ def test_a_key_that_is_written_twice_is_refused_with_its_path_and_its_lines() ->
 def test_keys_of_several_maps_and_maps_that_hold_themselves_are_no_duplicates() -> None:
     assert read_json('[{"a": 1}, {"a": {"a": 2}}]', "f") == [{"a": 1}, {"a": {"a": 2}}]
     assert read_yaml("? [a, b]\n: 1\n? [c]\n: 2\n", "f") == {("a", "b"): 1, ("c",): 2}
-    itself = read_yaml("a: &x [*x]", "f")
-    assert isinstance(itself, dict)
-    assert itself["a"][0] is itself["a"]
+    self_containing = read_yaml("a: &x [*x]", "f")
+    assert isinstance(self_containing, dict)
+    assert self_containing["a"][0] is self_containing["a"]
 
 
 def test_json_may_be_indented_with_tabs() -> None:

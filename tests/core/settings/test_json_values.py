@@ -30,7 +30,7 @@ def test_a_value_that_json_lacks_is_named_with_its_path(value: object, expected_
 
 
 def test_a_map_that_holds_itself_is_refused() -> None:
-    itself: dict[str, object] = {}
-    itself["a"] = itself
+    self_containing: dict[str, object] = {}
+    self_containing["a"] = self_containing
 
-    assert find_not_json(itself, "compute") == ["compute is nested too deeply"]
+    assert find_not_json(self_containing, "compute") == ["compute is nested too deeply"]

@@ -94,7 +94,7 @@ async def test_a_job_without_a_slot_leaves_the_queue_and_keeps_its_place() -> No
     assert (slots.taken, slots.waiting) == (1, 0)
     assert slots.stuck_for() > 0
     slots.step_timeout = 5.0
-    late = asyncio.create_task(hold(slots, release, "late"))
+    late_holder = asyncio.create_task(hold(slots, release, "late"))
     await asyncio.sleep(0)
     early = asyncio.create_task(hold(slots, release, "early"))
     await asyncio.sleep(0)
@@ -103,7 +103,7 @@ async def test_a_job_without_a_slot_leaves_the_queue_and_keeps_its_place() -> No
     slots.taken = 0
     slots._grant()
     release.set()
-    await asyncio.gather(early, late)
+    await asyncio.gather(early, late_holder)
     assert (slots.taken, slots.waiting) == (0, 0)
 
 

@@ -21,8 +21,8 @@ SOCKET = "/var/run/docker.sock"
 
 def certify(folder: Path, name: str, *, by: Path) -> None:
     """Create a key and a certificate for 127.0.0.1, signed by an authority."""
-    more = folder / f"{name}.ext"
-    more.write_text("subjectAltName=IP:127.0.0.1\n")
+    extensions = folder / f"{name}.ext"
+    extensions.write_text("subjectAltName=IP:127.0.0.1\n")
     key, request, cert = (str(folder / f"{name}{end}") for end in (".key", ".csr", ".crt"))
     run_command(
         "openssl",
@@ -49,7 +49,7 @@ def certify(folder: Path, name: str, *, by: Path) -> None:
         "-days",
         "2",
         "-extfile",
-        str(more),
+        str(extensions),
         "-out",
         cert,
     )

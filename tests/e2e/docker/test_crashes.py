@@ -52,7 +52,7 @@ async def test_a_worker_killed_in_a_create_leaves_one_container(
 
 
 @pytest.mark.parametrize(
-    "then",
+    "next_job",
     [
         pytest.param("the same", marks=pytest.mark.long),
         pytest.param("the former", marks=pytest.mark.long),
@@ -71,9 +71,9 @@ async def test_a_worker_killed_in_a_create_leaves_one_container(
     ],
 )
 async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
-    engine: DockerCompute, tenant: TenantContainers, point: str, then: str
+    engine: DockerCompute, tenant: TenantContainers, point: str, next_job: str
 ) -> None:
-    version = {"the same": 2, "the former": 1, "another": 3}[then]
+    version = {"the same": 2, "the former": 1, "another": 3}[next_job]
     desired = {"image": f"{WEB}:{version}"}
     run_jobs(tenant, ("provision", {}))
     run_jobs(tenant, ("update", {"image": f"{WEB}:2"}), crash_at=point)

@@ -92,8 +92,8 @@ class Tenants:
             only = TenantContainers(tenant).only_container
             assert only["Config"]["Image"] == desired.config["image"]
             assert only["Name"] == f"/landlord-tenant-{tenant}"
-            again = await self.converger.apply("docker", desired)
-            assert again.outcome is Outcome.UNCHANGED
+            applied = await self.converger.apply("docker", desired)
+            assert applied.outcome is Outcome.UNCHANGED
         await self.check_no_other_containers()
 
     async def check_no_other_containers(self) -> None:

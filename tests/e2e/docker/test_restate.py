@@ -146,16 +146,16 @@ LATE = "sleep 2; exec httpd -f -p 8080 -h /www"
 """Long enough for the worker to be killed meanwhile."""
 
 
-@pytest.mark.parametrize("where", ["environment", "settings"])
+@pytest.mark.parametrize("source", ["environment", "settings"])
 async def test_the_daemon_is_found_where_dockers_own_clients_look(
-    harness: Harness, tenant: TenantContainers, where: str, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, tenant: TenantContainers, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config: dict[str, Any] = harness.config(compute_provider="docker")
-    here, nowhere = "unix:///var/run/docker.sock", "unix:///nowhere.sock"
+    socket_url, missing_url = "unix:///var/run/docker.sock", "unix:///nowhere.sock"
     monkeypatch.delitem(os.environ, "DOCKER_HOST", raising=False)
-    if where == "environment":
-        monkeypatch.setenv("DOCKER_HOST", here)
-    host = nowhere if where == "environment" else here
+    if source == "environment":
+        monkeypatch.setenv("DOCKER_HOST", socket_url)
+    host = missing_url if source == "environment" else socket_url
     config["compute"]["docker"] = {**SETTINGS, "host": host}
     await (await harness.launch(config)).wait_registered()
 

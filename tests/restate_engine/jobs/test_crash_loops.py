@@ -36,9 +36,9 @@ async def attempt_losses(httpserver: HTTPServer) -> AsyncIterator[AttemptLosses]
 
 @pytest.fixture
 def attempt(monkeypatch: pytest.MonkeyPatch) -> list[Attempt | None]:
-    now: list[Attempt | None] = [Attempt(entries=2, retries=1)]
-    monkeypatch.setattr(attempts, "current_attempt", lambda: now[0])
-    return now
+    known: list[Attempt | None] = [Attempt(entries=2, retries=1)]
+    monkeypatch.setattr(attempts, "current_attempt", lambda: known[0])
+    return known
 
 
 def respond_with_failures(httpserver: HTTPServer, *failures: Mapping[str, str]) -> None:

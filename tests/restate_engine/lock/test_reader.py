@@ -89,9 +89,9 @@ async def test_without_an_answer_every_reader_gets_the_error(
 ) -> None:
     httpserver.expect_request("/query").respond_with_data("down", status=503)
 
-    both = await asyncio.gather(states.read("t"), states.read("u"), return_exceptions=True)
+    errors = await asyncio.gather(states.read("t"), states.read("u"), return_exceptions=True)
 
-    assert [type(error) for error in both] == [AdminUnavailable] * 2
+    assert [type(error) for error in errors] == [AdminUnavailable] * 2
 
 
 @pytest.mark.parametrize("row", [{"value_utf8": "{}"}, {"service_key": "t"}])

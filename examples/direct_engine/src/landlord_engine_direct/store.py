@@ -114,9 +114,9 @@ class Store:
 
     def has_changed(self) -> bool:
         """Whether another connection has written to the file since the last call."""
-        ((now,),) = self._database.execute("PRAGMA data_version")
-        before, self._seen = self._seen, now
-        return bool(now != before)
+        ((version,),) = self._database.execute("PRAGMA data_version")
+        before, self._seen = self._seen, version
+        return bool(version != before)
 
     def send(self, body: bytes) -> int:
         """Queue a job."""

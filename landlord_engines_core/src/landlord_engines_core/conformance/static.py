@@ -96,9 +96,9 @@ def check_traces(subject: Subject) -> None:
 def check_contract(subject: Subject) -> None:
     """Check VER-1: the factory names the contract's major version of the installed core."""
     contract = _info(subject).contract
-    ours = CONTRACT if subject.kind is Kind.WORKER else COMPUTE_CONTRACT
-    if contract != ours:
-        raise RuleBroken(f"the factory names contract {contract}, and this core has {ours}")
+    supported = CONTRACT if subject.kind is Kind.WORKER else COMPUTE_CONTRACT
+    if contract != supported:
+        raise RuleBroken(f"the factory names contract {contract}, and this core has {supported}")
 
 
 def check_range_of_core(subject: Subject) -> str:

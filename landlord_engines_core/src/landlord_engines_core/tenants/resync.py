@@ -148,10 +148,10 @@ class Resyncer:
         )
         placement = await self.resolver.placement_named_by(tenant, job, _last_placement(record))
         spec = await self.resolver.spec(job, placement)
-        elsewhere = tuple(
+        other_placements = tuple(
             location for location in _locations(record, ended) if location != placement
         )
-        return _Desired(spec=spec, placement=placement, elsewhere=elsewhere)
+        return _Desired(spec=spec, placement=placement, elsewhere=other_placements)
 
     async def _is_converged(self, tenant: str, desired: _Desired) -> bool:
         """Whether the target is in the desired state; an unknown desired state counts as reached."""

@@ -130,29 +130,29 @@ async def server(answer: bytes, *, closes: bool = True, misses: int = 0) -> Asyn
     await asyncio.gather(*filter(None, served))
 
 
-def container_with_check(kind: str, port: int, *, where: str, **more: float) -> dict[str, Any]:
+def container_with_check(kind: str, port: int, *, address: str, **more: float) -> dict[str, Any]:
     raw = container(**more)  # type: ignore[arg-type]
     check = {"type": kind, "port": port, "path": "/"}
     raw["Config"]["Labels"] = {naming.HEALTH: json.dumps(check)}
-    if where == "own":
+    if address == "own":
         raw["NetworkSettings"]["Networks"] = {
             "a": {"IPAddress": ""},
             "b": {"IPAddress": "127.0.0.1"},
         }
-    if where == "published":
+    if address == "published":
         raw["NetworkSettings"]["Ports"] = {f"{port}/tcp": [{"HostPort": str(port)}]}
-    if where == "host":
+    if address == "host":
         raw["HostConfig"]["NetworkMode"] = "host"
     return raw
 
 
-@pytest.mark.parametrize("where", ["own", "published", "host"])
+@pytest.mark.parametrize("address", ["own", "published", "host"])
 @pytest.mark.parametrize("line", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 302 Found\r\n"])
 async def test_a_success_over_http_is_healthy_wherever_it_is_reached(
-    where: str, line: bytes
+    address: str, line: bytes
 ) -> None:
     async with server(line) as port:
-        health = await check_health(container_with_check("http", port, where=where), SETTINGS)
+        health = await check_health(container_with_check("http", port, address=address), SETTINGS)
 
     assert health.state is ResourceState.HEALTHY
 
@@ -163,10 +163,10 @@ async def test_a_success_over_http_is_healthy_wherever_it_is_reached(
 async def test_any_other_http_answer_is_not_healthy(line: bytes) -> None:
     async with server(line) as port:
         young = await check_health(
-            container_with_check("http", port, where="own", uptime=1), SETTINGS
+            container_with_check("http", port, address="own", uptime=1), SETTINGS
         )
         old = await check_health(
-            container_with_check("http", port, where="own", uptime=31), SETTINGS
+            container_with_check("http", port, address="own", uptime=31), SETTINGS
         )
 
     assert young.state is ResourceState.STARTING
@@ -176,29 +176,31 @@ async def test_any_other_http_answer_is_not_healthy(line: bytes) -> None:
 
 async def test_two_missed_requests_are_retried_before_the_container_has_failed() -> None:
     async with server(b"HTTP/1.1 200 OK\r\n", misses=2) as port:
-        health = await check_health(container_with_check("http", port, where="own"), SETTINGS)
+        health = await check_health(container_with_check("http", port, address="own"), SETTINGS)
 
     assert health.state is ResourceState.HEALTHY
 
 
-@pytest.mark.parametrize("where", ["own", "published"])
-async def test_a_port_that_takes_connections_is_healthy_over_tcp(where: str) -> None:
+@pytest.mark.parametrize("address", ["own", "published"])
+async def test_a_port_that_takes_connections_is_healthy_over_tcp(address: str) -> None:
     async with server(b"", closes=False) as port:
-        health = await check_health(container_with_check("tcp", port, where=where), SETTINGS)
+        health = await check_health(container_with_check("tcp", port, address=address), SETTINGS)
 
     assert health.state is ResourceState.HEALTHY
 
 
 async def test_a_proxy_that_hangs_up_has_no_server_behind_it() -> None:
     async with server(b"") as port:
-        health = await check_health(container_with_check("tcp", port, where="published"), SETTINGS)
+        health = await check_health(
+            container_with_check("tcp", port, address="published"), SETTINGS
+        )
 
     assert health.state is ResourceState.FAILED
 
 
 async def test_an_unanswered_check_is_not_healthy_and_a_remote_daemon_is_checked_there() -> None:
     async with server(b"HTTP/1.1 200 OK\r\n") as port:
-        raw = container_with_check("http", port, where="published")
+        raw = container_with_check("http", port, address="published")
         here = await check_health(raw, DockerSettings(host="tcp://127.0.0.1:2375"))
         nowhere = await check_health(raw, DockerSettings(host="tcp://127.0.0.2:2375"))
 

@@ -96,11 +96,11 @@ def test_a_tenant_without_a_network_mode_gets_the_operators_network() -> None:
 
 
 def test_labels_of_a_tenant_cannot_replace_labels_of_the_worker() -> None:
-    ours = dict.fromkeys(body()["Labels"], "forged")
+    forged = dict.fromkeys(body()["Labels"], "forged")
 
-    request = body(labels=ours)["Labels"]
+    request = body(labels=forged)["Labels"]
 
-    assert request.keys() == ours.keys()
+    assert request.keys() == forged.keys()
     assert "forged" not in request.values()
 
 

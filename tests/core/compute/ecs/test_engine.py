@@ -212,9 +212,9 @@ async def test_a_delete_stops_the_service_whatever_it_runs(ecs: Ecs) -> None:
     await ecs.engine.provision(spec)
 
     existed = await ecs.engine.destroy("one", spec.location)
-    again = await ecs.engine.destroy("one", spec.location)
+    repeated = await ecs.engine.destroy("one", spec.location)
 
-    assert (existed, again) == (True, False)
+    assert (existed, repeated) == (True, False)
     assert ecs.aws.service(config).status == "INACTIVE"
     assert (await inspect(ecs, spec)).state is ResourceState.MISSING
 

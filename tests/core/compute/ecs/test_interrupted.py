@@ -42,11 +42,11 @@ async def check_convergence(ecs: Ecs, spec: ComputeSpec) -> None:
     """Check that the next attempt completes the operation, and one more attempt changes nothing."""
     await converger(ecs).apply("ecs", spec)
 
-    again = await converger(ecs).apply("ecs", spec)
+    repeated = await converger(ecs).apply("ecs", spec)
     observation = await converger(ecs).wait_healthy("one", Placement("ecs", spec.location))
     service = ecs.aws.service(spec.config)
     tags = ecs.aws.tags(service)
-    assert again.outcome == "unchanged"
+    assert repeated.outcome == "unchanged"
     assert (observation.state, observation.config_hash) == (ResourceState.HEALTHY, spec.config_hash)
     assert service.task_definition == spec.config["task_definition_arn"]
     assert {key: tags[key] for key in "ab" if key in tags} == spec.config["tags"]

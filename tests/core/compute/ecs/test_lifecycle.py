@@ -52,12 +52,12 @@ async def test_a_tenant_is_created_updated_and_deleted(ecs: Ecs, tenant: Tenant)
     newer = config | {"task_definition_arn": ecs.aws.task_definition(), "desired_count": 3}
 
     created = await tenant.job("provision", config)
-    again = await tenant.job("provision", config)
+    repeated = await tenant.job("provision", config)
     updated = await tenant.job("update", newer)
     deleted = await tenant.job("delete")
     absent = await tenant.job("delete")
 
-    outputs = (created, again, updated, deleted, absent)
+    outputs = (created, repeated, updated, deleted, absent)
     assert [output.status for output in outputs] == [
         "created",
         "unchanged",
@@ -66,7 +66,7 @@ async def test_a_tenant_is_created_updated_and_deleted(ecs: Ecs, tenant: Tenant)
         "absent",
     ]
     assert updated.changes == ("desired_count changed", "task_definition_arn changed")
-    assert created.resource_ids == again.resource_ids
+    assert created.resource_ids == repeated.resource_ids
     assert active_services(ecs.aws, config) == []
     assert tenant.record.placements == ()
 
@@ -74,18 +74,22 @@ async def test_a_tenant_is_created_updated_and_deleted(ecs: Ecs, tenant: Tenant)
 async def test_a_move_provisions_the_new_cluster_before_it_clears_the_old_one(
     ecs: Ecs, tenant: Tenant
 ) -> None:
-    here = ecs.aws.config()
-    elsewhere = here | {"cluster_arn": ecs.aws.cluster()}
-    await tenant.job("provision", here)
+    first_cluster = ecs.aws.config()
+    second_cluster = first_cluster | {"cluster_arn": ecs.aws.cluster()}
+    await tenant.job("provision", first_cluster)
     services: list[tuple[str, list[str], list[str]]] = []
     moving = ecs.with_failpoint_action(
         lambda point: services.append(
-            (point, active_services(ecs.aws, here), active_services(ecs.aws, elsewhere))
+            (
+                point,
+                active_services(ecs.aws, first_cluster),
+                active_services(ecs.aws, second_cluster),
+            )
         )
     )
     tenant.tenants = lifecycle(moving.engine)
 
-    moved = await tenant.job("update", elsewhere)
+    moved = await tenant.job("update", second_cluster)
 
     name = "landlord-tenant-one"
     assert moved.status == "created"
@@ -95,7 +99,7 @@ async def test_a_move_provisions_the_new_cluster_before_it_clears_the_old_one(
         ("destroy:sent", [], [name]),
     ]
     (placement,) = tenant.record.placements
-    assert str(elsewhere["cluster_arn"]) in placement.location
+    assert str(second_cluster["cluster_arn"]) in placement.location
 
 
 @pytest.mark.parametrize(
@@ -119,8 +123,8 @@ async def test_another_spelling_of_the_same_location_leaves_one_service(
     await tenant.job("update", after)
 
     assert len(active_services(ecs.aws, config)) == 1
-    again = await tenant.job("update", after)
-    assert again.status == "unchanged"
+    respelled = await tenant.job("update", after)
+    assert respelled.status == "unchanged"
     await tenant.job("delete")
     assert active_services(ecs.aws, config) == []
 
@@ -206,9 +210,9 @@ async def test_a_service_deleted_from_outside_is_recreated(ecs: Ecs, tenant: Ten
     await tenant.job("provision", config)
     ecs.aws.ecs().delete_service(config["cluster_arn"], "landlord-tenant-one", force=True)
 
-    again = await tenant.job("update", config)
+    repeated = await tenant.job("update", config)
 
-    assert again.status == "created"
+    assert repeated.status == "created"
     assert active_services(ecs.aws, config) == ["landlord-tenant-one"]
 
 

@@ -227,9 +227,9 @@ async def test_the_same_configuration_is_rolled_out_again_after_a_failure(
 ) -> None:
     fail_rollout(update.service, REASON)
     failed = update.service.deployments[0]["id"]
-    again = attrs.evolve(update, spec=update.before)
+    repeated = attrs.evolve(update, spec=update.before)
 
-    await again.run(lambda service: service.deployments[0].update(rolloutState="COMPLETED"))
+    await repeated.run(lambda service: service.deployments[0].update(rolloutState="COMPLETED"))
 
     assert update.service.deployments[0]["id"] != failed
 

@@ -34,11 +34,11 @@ async def test_concurrent_requests_for_the_same_client_share_it(server: Aws) -> 
     first, second = await asyncio.gather(
         open_client(clients, LOCATION), open_client(clients, LOCATION)
     )
-    elsewhere = await open_client(clients, attrs.evolve(LOCATION, region="us-east-1"))
+    other_region_client = await open_client(clients, attrs.evolve(LOCATION, region="us-east-1"))
     await clients.aclose()
 
     assert first is second
-    assert elsewhere is not first
+    assert other_region_client is not first
 
 
 async def test_a_client_that_could_not_be_opened_is_opened_by_the_next(
@@ -51,13 +51,13 @@ async def test_a_client_that_could_not_be_opened_is_opened_by_the_next(
     await asyncio.sleep(0)
 
     monkeypatch.delenv("AWS_PROFILE")
-    again = Clients(endpoint_url=server.endpoint, external_ids={})
-    client = await open_client(again, LOCATION)
+    next_clients = Clients(endpoint_url=server.endpoint, external_ids={})
+    client = await open_client(next_clients, LOCATION)
 
     assert not clients._clients
     assert client.meta.region_name == REGION
     await clients.aclose()
-    await again.aclose()
+    await next_clients.aclose()
 
 
 async def test_a_client_that_is_still_opening_is_closed_too(server: Aws) -> None:
@@ -78,11 +78,11 @@ async def test_a_client_cancelled_while_it_opens_affects_no_other(server: Aws) -
     (access,) = clients._clients
     clients._close(access)
 
-    again = await open_client(clients, LOCATION)
+    next_client = await open_client(clients, LOCATION)
 
     with pytest.raises(asyncio.CancelledError):
         await opening
-    assert await open_client(clients, LOCATION) is again
+    assert await open_client(clients, LOCATION) is next_client
     await clients.aclose()
 
 
@@ -95,12 +95,12 @@ async def test_unused_clients_are_closed_and_opened_again_on_demand(
 
     async with clients.ecs(LOCATION) as used:
         first = [await open_client(clients, role) for role in roles]
-        again = await open_client(clients, LOCATION)
+        next_client = await open_client(clients, LOCATION)
         kept = [access.role for access in clients._clients]
         await asyncio.gather(*clients._closing)
         answer = await used.list_clusters()
 
-    assert again is used
+    assert next_client is used
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
     assert kept == [roles[-2].role, roles[-1].role, ""]
     assert await open_client(clients, roles[-1]) is first[-1]

@@ -297,8 +297,8 @@ async def test_an_update_that_cannot_be_started_is_rolled_back(engine: ProcessCo
 async def test_an_update_is_retried_if_the_previous_command_does_not_serve_either(
     engine: ProcessCompute, tmp_path: Path
 ) -> None:
-    once = tmp_path / "once"
-    code = f"import os, time; os.mkdir({str(once)!r}); time.sleep(1000)"
+    marker_file = tmp_path / "once"
+    code = f"import os, time; os.mkdir({str(marker_file)!r}); time.sleep(1000)"
     before = quiet_command(create_mark(), code)
     await provision_healthy(engine, before)
 
@@ -310,11 +310,11 @@ async def test_an_update_is_retried_if_the_previous_command_does_not_serve_eithe
         await engine.update(later)
     observed = await engine.inspect("t", "")
     ready.touch()
-    again = await engine.update(later)
+    second_result = await engine.update(later)
 
     assert observed.state is ResourceState.FAILED
     assert observed.config_hash == spec(before).config_hash
-    assert again.rolled_back == ""
+    assert second_result.rolled_back == ""
     assert (await engine.inspect("t", "")).config_hash == later.config_hash
 
 

@@ -44,10 +44,10 @@ async def test_a_lock_whose_file_was_removed_meanwhile_is_not_acquired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, replaced: bool
 ) -> None:
     path = tmp_path / "lock"
-    really = os.open
+    open_file = os.open
 
     def open_then_replace(name: Path, flags: int, mode: int) -> int:
-        descriptor = really(name, flags, mode)
+        descriptor = open_file(name, flags, mode)
         path.unlink()
         if replaced:
             path.write_text("another")
@@ -108,12 +108,12 @@ async def test_a_lock_that_may_not_be_opened_is_opened_again(
     if exists:
         path.touch(0)
     folder.chmod(0o500)
-    really = os.open
+    open_file = os.open
 
     def open_if_permitted(file: Path, flags: int, mode: int = 0o777) -> int:
         if file == path and folder.stat().st_mode & 0o777 != 0o700:
             raise PermissionError
-        return really(file, flags, mode)
+        return open_file(file, flags, mode)
 
     monkeypatch.setattr(os, "open", open_if_permitted)
     held = await try_lock(path)
@@ -129,12 +129,12 @@ def test_flags_that_another_worker_cleared_meanwhile_are_not_cleared_again(
 ) -> None:
     path = tmp_path / "lock"
     path.mkdir()
-    really = fcntl.flock
+    flock = fcntl.flock
 
     def lock(descriptor: int, operation: int) -> None:
         path.rmdir()
         path.touch()
-        really(descriptor, operation)
+        flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", lock)
 

@@ -27,17 +27,17 @@ class Canaries:
 
     mark: str = attrs.field(factory=lambda: f"canary{uuid4().hex}")
 
-    def secret(self, where: str) -> str:
-        return f"{self.mark}-{where}"
+    def secret(self, place: str) -> str:
+        return f"{self.mark}-{place}"
 
     def is_in(self, text: str) -> bool:
         return self.mark in text or self.mark.encode().hex() in text
 
 
-def secret_env(canaries: Canaries, where: str) -> dict[str, object]:
+def secret_env(canaries: Canaries, place: str) -> dict[str, object]:
     """Build a part of a tenant's configuration with a secret, in the form of most engines."""
     return {
-        "secret_env": {"PASSWORD": canaries.secret(where), "NESTED": canaries.secret(f"{where}-2")}
+        "secret_env": {"PASSWORD": canaries.secret(place), "NESTED": canaries.secret(f"{place}-2")}
     }
 
 
@@ -84,15 +84,15 @@ class SecretsCheck:
             config["compute"][self.engine] = dict(self.section)
         return config
 
-    def tenants_config(self, where: str) -> dict[str, Any]:
-        return self.build_config(self.canaries, where)
+    def tenants_config(self, place: str) -> dict[str, Any]:
+        return self.build_config(self.canaries, place)
 
     async def run_successful_jobs(self) -> str:
         """Run jobs that succeed, and return their tenant."""
         harness, tenant = self.harness, self.harness.tenant()
         self.tenants.append(tenant)
-        for operation, where in (("provision", "first"), ("update", "second"), ("plan", "third")):
-            await harness.run(tenant, operation, self.engine, **self.tenants_config(where))
+        for operation, place in (("provision", "first"), ("update", "second"), ("plan", "third")):
+            await harness.run(tenant, operation, self.engine, **self.tenants_config(place))
         return tenant
 
     async def run_held_jobs(self) -> list[str]:

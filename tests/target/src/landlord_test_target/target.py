@@ -36,8 +36,8 @@ class Target:
         return await self._get("resources", tenant)
 
     async def document(self, tenant: str) -> dict[str, Any]:
-        (only,) = await self.resources(tenant)
-        document: dict[str, Any] = json.loads(only["document"])
+        (resource,) = await self.resources(tenant)
+        document: dict[str, Any] = json.loads(resource["document"])
         return document
 
     async def ledger(

@@ -131,8 +131,8 @@ class Attempt:
         answer = self._answer(ExecutionState.SUCCEEDED)
         if not self.script.follow_up or ended.last:
             return Resynced(answer)
-        again = attrs.evolve(ended, last=True)
-        return Resynced(answer, FollowUp(after=self.script.follow_up, ended=again))
+        next_resync = attrs.evolve(ended, last=True)
+        return Resynced(answer, FollowUp(after=self.script.follow_up, ended=next_resync))
 
     async def _lost(self) -> None:
         lost = await self.steps.lost_attempts()

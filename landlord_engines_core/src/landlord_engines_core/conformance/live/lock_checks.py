@@ -201,12 +201,12 @@ async def check_follow_up(bench: Bench) -> str:
         return begins if ended and begins[-1].at > ended[0].at else None
 
     begins = await bench.wait(check, "the follow-up of a resync was not called")
-    again = next((entry for entry in begins if entry.facts["last"]), None)
-    if again is None:
+    second_call = next((entry for entry in begins if entry.facts["last"]), None)
+    if second_call is None:
         raise bench.broken("the follow-up of a resync was called with another job")
     returned = (entry for entry in bench.ledger.read("resync ends", job="a"))
     ended = next(entry for entry in returned if entry.facts["end"] == "returned")
-    pause = again.at - ended.at
+    pause = second_call.at - ended.at
     if pause < PUNCTUAL * FOLLOW_UP:
         raise bench.broken(f"the follow-up came after {pause:.2f} s, and not after {FOLLOW_UP} s")
     return f"after {pause:.2f} s"

@@ -61,22 +61,22 @@ class Freezer:
 
     async def _freeze_one(self) -> None:
         duration, probed = self._random.uniform(*self.duration), self._random.uniform(*PROBE_DELAY)
-        noticed = self._random.random() >= UNNOTICED_SHARE and probed < duration
+        is_noticed = self._random.random() >= UNNOTICED_SHARE and probed < duration
         moment = self._random.choice(("before", "after"))
         worker = await self._choose_awake()
         # If every worker were frozen and no probe noticed it, no job would run.
-        noticed = noticed or len(self.fleet.awake) < self.fleet.size
+        is_noticed = is_noticed or len(self.fleet.awake) < self.fleet.size
         async with self.fault_times.record_at_call(FROZEN, moment, is_kill=False) as fault:
             if worker not in self.fleet.awake:
                 worker = await self._choose_awake()
             self.fleet.freeze(worker)
         ends_at = time() + duration
-        if noticed:
+        if is_noticed:
             await asyncio.sleep(probed)
             await self._replace(worker)
         await asyncio.sleep(max(0.0, ends_at - time()))
         self._thaw(worker, fault)
-        if noticed:
+        if is_noticed:
             await asyncio.sleep(RUNS_AFTER_THAW)
             if worker.is_running:
                 await self.fleet.stop(worker)

@@ -170,15 +170,15 @@ class Injector:
         await fleet.stop(worker)
         await fleet.start()
 
-    async def _kill_workers(self, away: float = 0.0) -> None:
+    async def _kill_workers(self, outage: float = 0.0) -> None:
         ended = [(fleet, worker) for fleet in self.campaign.fleets for worker in fleet.awake]
         await asyncio.gather(*(fleet.kill(worker) for fleet, worker in ended))
-        await asyncio.sleep(away)
+        await asyncio.sleep(outage)
         await asyncio.gather(*(fleet.start() for fleet, _ in ended))
 
-    async def _kill_server(self, away: float = 0.0) -> None:
+    async def _kill_server(self, outage: float = 0.0) -> None:
         await self.campaign.harness.restate.kill()
-        await asyncio.sleep(away)
+        await asyncio.sleep(outage)
         await self.campaign.restart_server()
 
     async def _cut_connections(self) -> None:

@@ -128,9 +128,11 @@ class Judge:
         ]
         findings += await self._find_unrecorded()
         # A freeze between a worker's question to the backend and its request is rare, but possible.
-        late = [finding for tenant in self.load.tenants for finding in self._find_late_acts(tenant)]
-        self.acted_late = len(late)
-        findings += late[self.excused :]
+        late_acts = [
+            finding for tenant in self.load.tenants for finding in self._find_late_acts(tenant)
+        ]
+        self.acted_late = len(late_acts)
+        findings += late_acts[self.excused :]
         return [*findings, *self._find_slow()]
 
     def _find_slow(self) -> Iterator[Finding]:

@@ -209,12 +209,12 @@ def _draw_case(
     waits = [min(delay.seconds, times.longest_wait(delay.call)) for delay in delays]
     kill_after_request = random.random() < 0.5
     longest = waits[0] if kill_after_request else sum(waits) + 1
-    work, then = kind
+    work, next_job = kind
     return Case(
         number=number,
         tenant=str(UUID(int=random.getrandbits(128), version=4)),
         killed_job=work,
-        next_job=then,
+        next_job=next_job,
         delays=delays,
         killed_on=delays[0].call if kill_after_request else "",
         killed_after=round(random.uniform(0, longest), 2),
