@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import signal
 from collections.abc import Collection, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import attrs
 import pytest
 
+from landlord_engines_core.conformance.compute.bench import ComputeBench
 from landlord_engines_core.conformance.rulebook import RULES, find_rule
 from landlord_engines_core.conformance.rules import Kind, Rule, Tier
 from landlord_engines_core.conformance.run import check_rule
@@ -101,6 +104,7 @@ def test_the_right_engine_keeps_the_rule(rule: Rule, tmp_path: Path) -> None:
         ("blind", "DRI-1", Outcome.FAILED, "does not repair the drift"),
         ("mock", "PIN-2", Outcome.PASSED, "a part of core"),
         ("busy", "ACT-1", Outcome.PASSED, ""),
+        ("locking", "LATE-1", Outcome.PASSED, " of 2 deletes waited"),
         ("always-busy", "ACT-1", Outcome.FAILED, "the engine ended the process with exit code 1"),
         ("broken", "ACT-1", Outcome.FAILED, "the engine ended the process with exit code 1"),
         ("broken", "PAR-2", Outcome.FAILED, "provision of two processes at once failed"),
@@ -113,6 +117,16 @@ def test_a_rules_test_tells_what_it_saw(
 
     assert result.outcome is outcome, result
     assert note in result.note
+
+
+def test_a_frozen_process_does_not_outlive_its_failed_test(tmp_path: Path) -> None:
+    tested = subject(RIGHT, tmp_path)
+    bench = ComputeBench(subject=tested, target=tested.target)
+    with closing(bench):
+        frozen = bench.start(bench.act("provision", bench.tenant()))
+        frozen.send_signal(signal.SIGSTOP)
+
+    assert frozen.process.exitcode is not None
 
 
 def test_a_test_with_nothing_to_run_over_could_not_run(tmp_path: Path) -> None:

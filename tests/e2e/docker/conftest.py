@@ -1,8 +1,6 @@
 """A real Docker daemon for the tests in this folder; without one they fail."""
 
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -10,15 +8,14 @@ import pytest_asyncio
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_test_target import compute_engines
-from landlord_test_target.docker import SETTINGS, TenantContainers, make_images
+from landlord_test_target.docker import SETTINGS, TenantContainers, make_images, start_daemon
 
 Engines = Callable[..., DockerCompute]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def docker_engine() -> None:
-    """Start the daemon unless it runs; it is left running for the next tests."""
-    subprocess.run(["sh", str(Path(__file__).with_name("engine.sh"))], check=True, timeout=300)
+    start_daemon()
     make_images()
 
 
