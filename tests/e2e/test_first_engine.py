@@ -22,12 +22,15 @@ def environment(wheels: Path, tmp_path: Path) -> dict[str, str]:
     (site,) = folder.glob("lib/python*/site-packages")
     outer = sysconfig.get_paths()["purelib"]
     (site / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n")
+    # Over the core of the outer environment, which pip would count as installed.
+    (core,) = wheels.glob("landlord_engines_core-*.whl")
+    install = ("-m", "pip", "install", "--quiet", "--no-deps", "--ignore-installed", str(core))
+    subprocess.run([folder / "bin" / "python", *install], check=True)
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
     return {
         **inherited,
         "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-        # pip finds the wheel of core, and what else it would fetch is there.
-        "PIP_FIND_LINKS": str(wheels),
+        # pip fetches nothing: all that the page's packages need is there.
         "PIP_NO_INDEX": "1",
         "PIP_NO_DEPS": "1",
         # pip turns the value of this one around.

@@ -93,8 +93,8 @@ class Child:
 def start_child(call: Callable[[], object], folder: Path) -> Child:
     """Start a call that can be pickled, with its output in files of this folder.
 
-    The process has the environment of this moment. The server has that of its own start, which a
-    fixture may have changed since.
+    The process gets the environment as it is now. The server's own is older, and a fixture may have set
+    variables since.
     """
     folder.mkdir(parents=True, exist_ok=True)
     context = _server()
