@@ -265,7 +265,7 @@ def test_a_second_signal_ends_a_worker_whose_event_loop_is_blocked(start: Start)
     process = start("blocks", "--set=worker.drain_timeout=60s")
     with wait_line(process, "listens"):
         process.terminate()
-        # Of two that are the same the system may keep one.
+        # Of two pending signals with the same number, the system may drop one.
         process.send_signal(signal.SIGINT)
 
     code, text = wait_end(process)
@@ -344,7 +344,7 @@ def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start)
 
 
 @pytest.mark.parametrize(
-    ("mode", "told"),
+    ("mode", "expected_log"),
     [
         ("exits", "worker engine own raised SystemExit"),
         ("exits when made", "worker engine own raised SystemExit in create_engine"),
@@ -352,12 +352,12 @@ def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start)
     ],
 )
 def test_an_engine_that_exits_with_0_ends_the_worker_with_3(
-    start: Start, mode: str, told: str
+    start: Start, mode: str, expected_log: str
 ) -> None:
     code, text = wait_end(start(mode))
 
     assert code == 3
-    assert told in text
+    assert expected_log in text
     assert "own" in text
 
 
@@ -537,7 +537,7 @@ def test_check_reports_the_effect_of_a_registration(start: Start) -> None:
 def test_limits_that_do_not_fit_end_with_2_and_say_what_to_set(
     start: Start, arguments: list[str], settings: list[str], named: str, hint: str
 ) -> None:
-    code, text = wait_end(start("", *(f"--set={one}" for one in settings), *arguments))
+    code, text = wait_end(start("", *(f"--set={setting}" for setting in settings), *arguments))
 
     assert code == 2
     assert named in text
@@ -635,18 +635,20 @@ def test_the_documented_table_of_metrics_matches_a_worker(start: Start) -> None:
         text = read_probe(port, "/metrics")[1]
 
     kinds = re.findall(rf"^# TYPE {PREFIX}(\w+) (\w+)$", text, re.MULTILINE)
-    shown = {(name, kind, *_labels(text, name)) for name, kind in kinds}
+    in_metrics = {(name, kind, *_labels(text, name)) for name, kind in kinds}
     document = (ROOT / "docs" / "operating" / "monitor.md").read_text()
     rows = re.findall(rf"^\| `{PREFIX}(\w+)` \| (\w+) \|([^|]*)\|", document, re.MULTILINE)
-    told = {(name, kind, *sorted(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
-    assert told == shown
+    in_document = {
+        (name, kind, *sorted(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows
+    }
+    assert in_document == in_metrics
     process.terminate()
     assert wait_end(process)[0] == 0
 
 
 def _labels(text: str, name: str) -> list[str]:
-    found = re.findall(rf"^{PREFIX}{name}(?:_bucket|_count)?\{{(.*)\}} ", text, re.MULTILINE)
-    labels = {label for one in found for label in re.findall(r"(\w+)=", one)}
+    matches = re.findall(rf"^{PREFIX}{name}(?:_bucket|_count)?\{{(.*)\}} ", text, re.MULTILINE)
+    labels = {label for match in matches for label in re.findall(r"(\w+)=", match)}
     return sorted(labels - {"le"})
 
 

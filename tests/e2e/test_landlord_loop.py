@@ -13,7 +13,7 @@ from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_core.models import PolledExecution
 from landlord_test_target.engine import TargetCompute
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 from landlord_test_target.in_memory import RecordingLogger
 from landlord_test_target.landlord import ApiUser
 from landlord_test_target.waiting import wait_for
@@ -29,14 +29,14 @@ class BlockableDispatcher:
 
     dispatcher: Dispatcher
     is_open: asyncio.Event = attrs.field(factory=asyncio.Event)
-    under_way: int = 0
+    dispatching: int = 0
     sent: list[str] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.is_open.set()
 
     async def dispatch(self, body: bytes) -> str:
-        self.under_way += 1
+        self.dispatching += 1
         await self.is_open.wait()
         self.sent.append(await self.dispatcher.dispatch(body))
         return self.sent[-1]
@@ -49,24 +49,24 @@ class BlockableDispatcher:
 
 
 @pytest.fixture
-def gate(world: World) -> BlockableDispatcher:
-    return BlockableDispatcher(world.dispatcher)
+def dispatcher(harness: Harness) -> BlockableDispatcher:
+    return BlockableDispatcher(harness.dispatcher)
 
 
 @pytest.fixture
 def run_landlord_without_worker(
-    world: World, gate: BlockableDispatcher, http: aiohttp.ClientSession
+    harness: Harness, dispatcher: BlockableDispatcher, http: aiohttp.ClientSession
 ) -> RunLandlord:
     """Run Landlord without a worker."""
 
     @asynccontextmanager
     async def run_landlord() -> AsyncIterator[ApiUser]:
-        url = world.target.url
+        url = harness.target.url
         compute = ComputeRegistry(
             {name: TargetCompute(name, url) for name in ("target", "target2")}
         )
         async with landlord_in_memory(
-            gate, compute=compute, logger=RecordingLogger(), intervals=QUICK
+            dispatcher, compute=compute, logger=RecordingLogger(), intervals=QUICK
         ) as running:
             yield ApiUser(url=running.url, http=http)
 
@@ -74,26 +74,26 @@ def run_landlord_without_worker(
 
 
 async def test_a_tenant_is_created_updated_and_deleted_through_landlord(
-    world: World, run_landlord_without_worker: RunLandlord
+    harness: Harness, run_landlord_without_worker: RunLandlord
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
+        await harness.worker(api=landlord.url)
 
         tenant = await landlord.create("acme", compute_provider="target", version=1)
         await landlord.wait_fields(tenant, status="ready")
-        assert (await world.target.document(tenant))["version"] == 1
+        assert (await harness.target.document(tenant))["version"] == 1
         updated = await landlord.update(tenant, compute_provider="target", version=2)
         await landlord.wait_fields(tenant, status="ready")
-        assert (await world.target.document(tenant))["version"] == 2
+        assert (await harness.target.document(tenant))["version"] == 2
         await landlord.archive(tenant)
         await landlord.wait_fields(tenant, status="archived")
-        assert await world.target.resources(tenant) == []
+        assert await harness.target.resources(tenant) == []
         await landlord.delete(tenant)
         await landlord.wait_removed(tenant)
 
     assert updated.status == 202
-    assert await world.wait_outcomes(tenant, 4) == ["created", "updated", "deleted", "absent"]
-    assert len(await world.target.ledger(tenant, "create")) == 1
+    assert await harness.wait_outcomes(tenant, 4) == ["created", "updated", "deleted", "absent"]
+    assert len(await harness.target.ledger(tenant, "create")) == 1
 
 
 NAMES = (
@@ -108,168 +108,170 @@ NAMES = (
 
 
 async def test_a_tenant_may_be_called_anything(
-    world: World, run_landlord_without_worker: RunLandlord
+    harness: Harness, run_landlord_without_worker: RunLandlord
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
+        await harness.worker(api=landlord.url)
 
         for name in NAMES:
             tenant = await landlord.create(name, compute_provider="target", version=1)
             ready = await landlord.wait_fields(tenant, status="ready")
-            made = await world.target.resources(tenant)
+            resources = await harness.target.resources(tenant)
             await landlord.delete(tenant)
             await landlord.wait_removed(tenant)
-            left = await world.target.resources(tenant)
+            left = await harness.target.resources(tenant)
 
-            assert (ready["name"], len(made), left) == (name, 1, [])
+            assert (ready["name"], len(resources), left) == (name, 1, [])
 
 
 async def test_a_changed_configuration_replaces_a_job_that_backs_off(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
-        tenant = await created(world, landlord, gate, refuse=-1)
+        await harness.worker(api=landlord.url)
+        tenant = await create_tenant(harness, landlord, dispatcher, refuse=-1)
         held = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
-        await world.target.set_fault(tenant, "create", refuse=0)
+        await harness.target.set_fault(tenant, "create", refuse=0)
         changed = await landlord.update(tenant, compute_provider="target", version=2)
         await landlord.wait_fields(tenant, status="ready")
 
     assert changed.status == 200
-    assert (await world.target.document(tenant))["version"] == 2
-    killed = await world.wait_status(held["workflow_execution_id"], "completed")
-    assert (killed["completion_result"], len(gate.sent)) == ("failure", 2)
+    assert (await harness.target.document(tenant))["version"] == 2
+    killed = await harness.wait_status(held["workflow_execution_id"], "completed")
+    assert (killed["completion_result"], len(dispatcher.sent)) == ("failure", 2)
 
 
 async def test_a_configuration_that_changes_during_a_run_is_applied_by_that_run(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
-        tenant = await created(world, landlord, gate, delay_before=2)
-        await world.target.wait_called(tenant, "create")
+        await harness.worker(api=landlord.url)
+        tenant = await create_tenant(harness, landlord, dispatcher, delay_before=2)
+        await harness.target.wait_called(tenant, "create")
 
         changed = await landlord.update(tenant, compute_provider="target", version=2)
         ready = await landlord.wait_fields(tenant, status="ready")
 
     assert changed.status == 200
     assert ready["desired_config"]["version"] == 2
-    assert (await world.target.document(tenant))["version"] == 2
-    (only,) = await world.wait_ended(tenant, 1)
-    assert only["detail"] == "a newer configuration was applied"
+    assert (await harness.target.document(tenant))["version"] == 2
+    (transition,) = await harness.wait_ended(tenant, 1)
+    assert transition["detail"] == "a newer configuration was applied"
 
 
 async def test_without_its_api_a_change_during_a_run_is_lost_as_landlord_loses_it(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker()
-        tenant = await created(world, landlord, gate, delay_before=2)
-        await world.target.wait_called(tenant, "create")
+        await harness.worker()
+        tenant = await create_tenant(harness, landlord, dispatcher, delay_before=2)
+        await harness.target.wait_called(tenant, "create")
 
         await landlord.update(tenant, compute_provider="target", version=2)
         ready = await landlord.wait_fields(tenant, status="ready")
 
     assert ready["desired_config"]["version"] == 2
-    assert (await world.target.document(tenant))["version"] == 1
+    assert (await harness.target.document(tenant))["version"] == 1
 
 
 async def test_a_delete_during_a_run_leaves_nothing(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
-        tenant = await created(world, landlord, gate, delay_before=2)
-        await world.target.wait_called(tenant, "create")
+        await harness.worker(api=landlord.url)
+        tenant = await create_tenant(harness, landlord, dispatcher, delay_before=2)
+        await harness.target.wait_called(tenant, "create")
         await landlord.wait_fields(tenant, status="provisioning")
 
         deleted = await landlord.delete(tenant)
         await landlord.wait_removed(tenant)
 
     assert deleted.body["status"] == "archiving"
-    assert await world.target.resources(tenant) == []
-    assert len(await world.target.ledger(tenant, "create")) == 1
+    assert await harness.target.resources(tenant) == []
+    assert len(await harness.target.ledger(tenant, "create")) == 1
 
 
 async def test_the_newer_of_two_dispatches_wins_after_landlord_forgot_the_first(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
-        gate.is_open.clear()
+        await harness.worker(api=landlord.url)
+        dispatcher.is_open.clear()
         tenant = await landlord.create("acme", compute_provider="target", version=1)
-        await wait_dispatching(gate)
+        await wait_dispatching(dispatcher)
 
         await landlord.update(tenant, compute_provider="target", version=2)
-        gate.is_open.set()
+        dispatcher.is_open.set()
         ready = await landlord.wait_fields(tenant, status="ready")
-        for job in gate.sent:
-            await world.wait_status(job, "completed")
+        for job in dispatcher.sent:
+            await harness.wait_status(job, "completed")
 
-    assert len(gate.sent) == 2
-    assert ready["status_message"].endswith(gate.sent[1])
-    assert (await world.target.document(tenant))["version"] == 2
+    assert len(dispatcher.sent) == 2
+    assert ready["status_message"].endswith(dispatcher.sent[1])
+    assert (await harness.target.document(tenant))["version"] == 2
 
 
 async def test_tenants_fail_without_a_worker_and_can_only_be_deleted_then(
-    world: World, run_landlord_without_worker: RunLandlord
+    harness: Harness, run_landlord_without_worker: RunLandlord
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         tenant = await landlord.create("acme", compute_provider="target", version=1)
         failed = await landlord.wait_fields(tenant, status="failed")
         refused = await landlord.update(tenant, compute_provider="target", version=2)
-        await world.worker(api=landlord.url)
+        await harness.worker(api=landlord.url)
 
         await landlord.delete(tenant)
         await landlord.wait_removed(tenant)
 
     assert failed["status_message"] == "Reconciliation failed after 5 retries: <nil>"
     assert refused.status == 409
-    assert await world.wait_outcomes(tenant, 1) == ["absent"]
+    assert await harness.wait_outcomes(tenant, 1) == ["absent"]
 
 
 async def test_landlord_takes_a_job_killed_by_an_operator_for_a_success(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
-        tenant = await created(world, landlord, gate, refuse=-1)
+        await harness.worker(api=landlord.url)
+        tenant = await create_tenant(harness, landlord, dispatcher, refuse=-1)
         held = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
-        await world.dispatcher.kill(held["workflow_execution_id"])
+        await harness.dispatcher.kill(held["workflow_execution_id"])
         await landlord.wait_fields(tenant, status="ready")
 
-    assert await world.target.resources(tenant) == []
+    assert await harness.target.resources(tenant) == []
 
 
 async def test_a_tenant_that_moves_to_another_engine_exists_only_once(
-    world: World, run_landlord_without_worker: RunLandlord
+    harness: Harness, run_landlord_without_worker: RunLandlord
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
+        await harness.worker(api=landlord.url)
         tenant = await landlord.create("acme", compute_provider="target", version=1)
         await landlord.wait_fields(tenant, status="ready")
 
         await landlord.update(tenant, compute_provider="target2", version=1)
         await landlord.wait_fields(tenant, status="ready")
 
-    assert [resource["engine"] for resource in await world.target.resources(tenant)] == ["target2"]
+    assert [resource["engine"] for resource in await harness.target.resources(tenant)] == [
+        "target2"
+    ]
 
 
-async def created(
-    world: World, landlord: ApiUser, gate: BlockableDispatcher, **faults: float
+async def create_tenant(
+    harness: Harness, landlord: ApiUser, dispatcher: BlockableDispatcher, **faults: float
 ) -> str:
     """Create a tenant whose target fails from the first request, and return the tenant's id."""
-    gate.is_open.clear()
+    dispatcher.is_open.clear()
     tenant = await landlord.create("acme", compute_provider="target", version=1)
-    await world.target.set_fault(tenant, "create", **faults)
-    gate.is_open.set()
+    await harness.target.set_fault(tenant, "create", **faults)
+    dispatcher.is_open.set()
     return tenant
 
 
-async def wait_dispatching(gate: BlockableDispatcher) -> None:
-    async def look() -> bool:
-        return gate.under_way > 0
+async def wait_dispatching(dispatcher: BlockableDispatcher) -> None:
+    async def check() -> bool:
+        return dispatcher.dispatching > 0
 
-    await wait_for(look)
+    await wait_for(check)

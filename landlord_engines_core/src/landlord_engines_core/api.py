@@ -3,7 +3,7 @@
 Other modules of this distribution may change in any release.
 """
 
-# The package's __init__ imports nothing from here: each command would start more slowly.
+# The package's __init__ does not import these names, because each command would start more slowly.
 from landlord_engines_core import codec
 from landlord_engines_core.compute import (
     COMPUTE_CONTRACT,
@@ -16,7 +16,7 @@ from landlord_engines_core.compute import (
     ComputeSpec,
     Observation,
     ResourceState,
-    observing,
+    begin_observation,
     send,
     switch,
 )
@@ -97,7 +97,7 @@ from landlord_engines_core.queueing import (
 )
 from landlord_engines_core.settings import Address, Duration, Secret, Url
 from landlord_engines_core.steps import NONE_LOST, LostAttempts, Steps
-from landlord_engines_core.tenants.order import Contender, IsWanted, is_superseded
+from landlord_engines_core.tenants.order import Contender, IsDesired, is_superseded
 
 __all__ = [
     "COMPUTE_CONTRACT",
@@ -134,7 +134,7 @@ __all__ = [
     "Held",
     "HostInfo",
     "InvalidJob",
-    "IsWanted",
+    "IsDesired",
     "JobError",
     "JobStart",
     "JobTasks",
@@ -179,11 +179,11 @@ __all__ = [
     "Transition",
     "Url",
     "WorkerEngine",
+    "begin_observation",
     "codec",
     "describe_holder",
     "growing_pause",
     "is_superseded",
-    "observing",
     "order_time",
     "pause",
     "plan_resync",

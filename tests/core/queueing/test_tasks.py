@@ -10,7 +10,7 @@ from landlord_engines_core.queueing import JobTasks, pause
 
 @attrs.frozen
 class Jobs:
-    """Jobs that remember their tasks."""
+    """Jobs that count their cancellations."""
 
     tasks: list["asyncio.Task[None]"] = attrs.field(factory=list)
 
@@ -66,7 +66,7 @@ async def test_each_task_but_the_kept_ones_is_cancelled_once() -> None:
         await asyncio.sleep(0)
         tasks.cancel_except({1})
         await asyncio.sleep(0)
-        # A second cancellation would cut the request that it carries.
+        # A second cancellation would end the request in flight.
         tasks.cancel_except({1})
         assert [task.cancelling() for task in jobs.tasks] == [0, 1]
         end.set()

@@ -72,7 +72,7 @@ def test_the_rules_without_a_backend_are_kept(
 @pytest.mark.long
 def test_ruff_and_mypy_find_nothing(scaffold: Scaffold, tmp_path: Path) -> None:
     for tool in ("mypy", "ruff"):
-        # Of the sessions, only `types` has both.
+        # Only the nox session `types` has both ruff and mypy.
         pytest.importorskip(tool)
     folder = render(scaffold, tmp_path)
 

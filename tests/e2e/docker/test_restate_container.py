@@ -20,7 +20,7 @@ from landlord_engines_restate import RestateSettings, factory
 from landlord_engines_restate.local.binary import server_binary
 from landlord_engines_restate.local.container import RestateContainer
 from landlord_test_target.docker import docker, run_command
-from landlord_test_target.harness import Worker, World, wait_for
+from landlord_test_target.harness import Harness, Worker, wait_for
 
 HOST = Path(sys.executable).with_name("landlord-host")
 IMAGES = "landlord-engines/restate-server"
@@ -72,13 +72,13 @@ async def worker(backend: LocalBackend, tmp_path: Path) -> AsyncIterator[Worker]
 
 async def run_job(backend: LocalBackend, tenant: str, operation: str) -> object:
     """Dispatch a job, wait for its end, and return its outcome."""
-    body = World.body(tenant, operation, {"image": "x"})
+    body = Harness.body(tenant, operation, {"image": "x"})
     job = await backend.dispatcher.dispatch(body)
 
-    async def look() -> bool:
+    async def check() -> bool:
         return (polled := await backend.dispatcher.poll(job)) is not None and polled.state.has_ended
 
-    await wait_for(look)
+    await wait_for(check)
     url = f"{backend.settings['endpoint']}/restate/invocation/{job}/output"
     async with aiohttp.ClientSession() as http, http.get(url) as response:
         return (await response.json(content_type=None))["output"]["status"]
@@ -145,12 +145,12 @@ async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path, moment: 
     server = RestateContainer(binary=await server_binary(), folder=tmp_path / "data")
     starting = asyncio.create_task(server.start())
 
-    async def look() -> bool:
+    async def check() -> bool:
         if moment == "the image is made":
             return (server.folder / "image" / "restate-server").exists()
         return bool(docker("ps", "-aq", "--filter", f"ancestor={server.image}"))
 
-    await wait_for(look, 120)
+    await wait_for(check, 120)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting

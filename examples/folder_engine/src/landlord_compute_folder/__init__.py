@@ -23,7 +23,7 @@ from landlord_engines_core.api import (
     Observation,
     ResourceState,
     SettingsError,
-    observing,
+    begin_observation,
     send,
 )
 
@@ -91,7 +91,7 @@ class FolderCompute(ComputeEngine):
 
     async def inspect(self, tenant: str, location: str) -> Observation:  # noqa: ARG002  # as above
         """Read the tenant's file."""
-        observing()
+        begin_observation()
         with _translate_errors(), self.context.time_request("read"):
             return await self.context.run_in_thread(_read, self._file(tenant))
 
@@ -185,10 +185,10 @@ def _write(file: Path, spec: ComputeSpec) -> None:
 
 def _remove(file: Path) -> bool:
     """Remove a tenant's file, and what a killed write has left of it."""
-    found = list(file.parent.glob(f"{file.name}*"))
-    for path in found:
+    leftovers = list(file.parent.glob(f"{file.name}*"))
+    for path in leftovers:
         path.unlink(missing_ok=True)
-    return file in found
+    return file in leftovers
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from landlord_engines_core.cli.errors import print_final_line
 from landlord_engines_core.cli.listing import print_damaged
 from landlord_engines_core.cli.options import Options
 from landlord_engines_core.exit_codes import ExitCode
-from landlord_engines_core.trial import LONGEST_STAGE, Finding, Trial, run_trial
+from landlord_engines_core.trial.parent import LONGEST_STAGE, run_trial
+from landlord_engines_core.trial.result import Finding, Trial
 
 __all__ = ["check_worker", "run_check"]
 
@@ -31,7 +32,7 @@ def check_worker(options: Options, *, as_json: bool, debug: bool) -> None:
     print_damaged(read_catalog())
     trial = run_check(options, _print_finding, debug=debug)
     _print_output(trial)
-    # The first failure is printed last, where it is seen, since it decides the exit code.
+    # The first failure decides the exit code. It is printed last, where a reader sees it.
     for failure in trial.failures[1:]:
         click.echo(f"landlord-host: {failure}", err=True)
     for failure in trial.failures[:1]:
@@ -69,7 +70,9 @@ def _print_output(trial: Trial) -> None:
     if trial.log:
         click.echo(trial.log, err=True)
     if trial.output:
-        engines = ", ".join(one.text for one in trial.findings if one.subject == _ENGINE)
+        engines = ", ".join(
+            finding.text for finding in trial.findings if finding.subject == _ENGINE
+        )
         click.echo(
             f"standard output is the host's, and one of these engines wrote to it ({engines});"
             f" report it to its authors: {trial.output}",

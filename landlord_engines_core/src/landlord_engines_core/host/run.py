@@ -16,6 +16,7 @@ from landlord_engines_core.catalog import (
     list_engines,
 )
 from landlord_engines_core.engine import EngineFactory, RegistrationState
+from landlord_engines_core.exit_codes import ForcedExit
 from landlord_engines_core.host.process import handle_signals, raise_file_limit, tune_gc
 from landlord_engines_core.host.worker import WorkerParts, build_worker
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
@@ -23,8 +24,9 @@ from landlord_engines_core.logs import Logger, count_dropped_lines
 from landlord_engines_core.probes import Probes
 from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.signals import LAST_RESORT, Control
+from landlord_engines_core.tracing import start_export, stop_export
 
-__all__ = ["WITHOUT_LANDLORD", "ForcedExit", "find_version", "run_process", "run_worker"]
+__all__ = ["WITHOUT_LANDLORD", "find_version", "run_process", "run_worker"]
 
 WITHOUT_LANDLORD = (
     "a configuration that changes while a job runs, or whose job is lost, stays unnoticed"
@@ -32,8 +34,8 @@ WITHOUT_LANDLORD = (
 """The consequence of a missing ``worker.landlord_api_url``; Landlord's example has none."""
 
 
-class ForcedExit(Exception):  # not an error: a second signal asked for it
-    """A second signal ended the worker before its drain was over."""
+LAST_EXPORT = 5.0
+"""Seconds for the export of the last spans if the worker ends without a drain."""
 
 
 async def run_process(
@@ -75,6 +77,11 @@ async def run_worker(
         LandlordEnginesError: The engine refused, failed, or could not register; or the address of
             the probes is taken.
     """
+    if not start_export():
+        logger.warning(
+            "traces are not exported: OpenTelemetry is not installed",
+            hint="pip install 'landlord-engines-core[otel]'",
+        )
     async with build_worker(factory, settings, logger) as parts:
         worker = _Worker(
             parts=parts,
@@ -136,8 +143,11 @@ class _Worker:
         running.result()
 
     async def _serve_and_finish(self) -> None:
-        await self.lifecycle.run(self.control.stop)
-        await self._finish_requests()
+        try:
+            await self.lifecycle.run(self.control.stop)
+            await self._finish_requests()
+        finally:
+            await self._export_last_spans()
 
     async def _finish_requests(self) -> None:
         """Wait for requests to targets that are under way, until the drain's deadline."""
@@ -148,6 +158,13 @@ class _Worker:
             self.logger.warning(
                 "requests to targets were cut at the drain's deadline", count=self.parts.jobs.cut
             )
+
+    async def _export_last_spans(self) -> None:
+        """Export the remaining spans until the drain's deadline; at once after a second signal."""
+        now = asyncio.get_running_loop().time()
+        deadline = now if self.control.force.is_set() else self.lifecycle.deadline
+        if not await stop_export(now + LAST_EXPORT if deadline is None else deadline):
+            self.logger.warning("the last spans were not exported in time")
 
     def _log_start(self) -> None:
         self.logger.info(
@@ -184,17 +201,19 @@ class _Worker:
         """Let the metrics read the state of the worker's parts."""
         metrics, targets, lifecycle = self.parts.metrics, self.parts.targets, self.lifecycle
         slots = self.parts.jobs.slots
-        metrics.watch_slots(slots.limit, lambda: slots.taken, lambda: slots.waiting)
-        metrics.watch_engine(
+        metrics.worker.watch_slots(slots.limit, lambda: slots.taken, lambda: slots.waiting)
+        metrics.worker.watch_engine(
             states=(EngineState, lambda: lifecycle.state),
             registrations=(RegistrationState, lambda: lifecycle.registration.state),
             seconds_left=lifecycle.seconds_left,
         )
-        metrics.watch_targets(targets.registry, targets.gauge_value)
-        metrics.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
-        metrics.watch_log(count_dropped_lines)
+        metrics.engines.watch_targets(targets.registry, targets.gauge_value)
+        metrics.worker.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
+        metrics.worker.watch_log(count_dropped_lines)
         name = self.parts.info.name
-        metrics.set_build(version=__version__, engine=name, engine_version=self.engine_version)
+        metrics.worker.set_build(
+            version=__version__, engine=name, engine_version=self.engine_version
+        )
 
 
 def _build_lifecycle(

@@ -2,8 +2,8 @@
 
     python -m landlord_test_target.frozen_worker FOLDER POINT CONFIG
 
-The worker stops itself (SIGSTOP). If it continues later than `FRESH`, it asks whether its job is
-alive. The answer is no, and the worker prints the name of its last error.
+The worker stops itself with SIGSTOP. A test continues it after more than `FRESH` seconds. The worker
+then asks whether its job is alive, gets ExecutionEnded, and prints that name.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ async def provision(folder: str, point: str, config: str) -> None:
         if at == point:
             os.kill(os.getpid(), signal.SIGSTOP)
 
-    async def still_due() -> None:
+    async def confirm_job() -> None:
         raise ExecutionEnded("it was killed meanwhile")
 
     engine = attrs.evolve(process_engine({"folder": folder}), reached=reached)
-    with InFlightRequests(longest_carry=engine.longest_carry).act("t", still_due):
+    with InFlightRequests(longest_carry=engine.longest_carry).attribute_to("t", confirm_job):
         await engine.provision(spec(json.loads(config)))
 
 
@@ -38,4 +38,4 @@ if __name__ == "__main__":
     try:
         asyncio.run(provision(*sys.argv[1:]))
     except ExecutionEnded as error:
-        print(type(error).__name__)  # noqa: T201  # it is what was asked for
+        print(type(error).__name__)  # noqa: T201  # the caller reads it

@@ -19,7 +19,7 @@ from landlord_engines_core.compute.docker.errors import Conflict, NotFound, Star
 from landlord_engines_core.compute.docker.health import Health, check_health
 from landlord_engines_core.compute.docker.observe import Container
 from landlord_engines_core.compute.docker.settings import DockerSettings
-from landlord_engines_core.compute.in_flight import Failpoint, observing, switch
+from landlord_engines_core.compute.in_flight import Failpoint, begin_observation, switch
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["Replacement", "longest_carry"]
@@ -67,7 +67,7 @@ class Replacement:
         Raises:
             NotFound: The previous container is gone.
         """
-        # Going back is what is left to do after a cancellation, too.
+        # A cancellation repeats the same function, which is what a cancelled `undo` still has to do.
         await switch(self._go_back, self._go_back, longest=self._longest)
 
     async def wait_decided(self) -> Health:
@@ -78,7 +78,7 @@ class Replacement:
         """
 
         async def observe() -> Container:
-            observing()
+            begin_observation()
             return Container(await self.client.inspect(self.next_id))
 
         async def check() -> Health:

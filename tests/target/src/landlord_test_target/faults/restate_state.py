@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 
 __all__ = ["RestateState"]
 
@@ -26,14 +26,14 @@ class RestateState:
     to_be_forgotten: frozenset[str]
 
     @classmethod
-    async def read(cls, world: World) -> "RestateState":
+    async def read(cls, harness: Harness) -> "RestateState":
         """Read the state of the locks and the scheduled calls from Restate."""
-        lock = f"{world.service}Tenant"
-        states = await world.admin.query(
+        lock = f"{harness.service}Tenant"
+        states = await harness.admin.query(
             "SELECT service_key, value_utf8 FROM state"
             f" WHERE service_name = '{lock}' AND key = 'lock'"
         )
-        scheduled = await world.admin.query(
+        scheduled = await harness.admin.query(
             "SELECT target_service_key FROM sys_invocation"
             f" WHERE target_service_name = '{lock}' AND target_handler_name = 'forget'"
             " AND status != 'completed'"
@@ -43,16 +43,16 @@ class RestateState:
             to_be_forgotten=frozenset(str(row["target_service_key"]) for row in scheduled),
         )
 
-    def faults(self, tenant: str, there: Locations) -> Iterator[str]:
+    def faults(self, tenant: str, locations: Locations) -> Iterator[str]:
         """List the faults in the state of a tenant whose resources are at these locations.
 
         Args:
             tenant: The tenant's id.
-            there: Engine and location of each resource.
+            locations: Engine and location of each resource.
         """
         state = self.states.get(tenant)
         if state is None:
-            if there:
+            if locations:
                 yield "it has resources and no record"
             return
         if state.get("resync") is not None:
@@ -61,8 +61,8 @@ class RestateState:
             (placement["engine"], placement["location"])
             for placement in state["record"]["placements"]
         }
-        if recorded != there:
-            yield f"its resources are at {sorted(there)}, and its record names {sorted(recorded)}"
+        if recorded != locations:
+            yield f"its resources are at {sorted(locations)}, and its record names {sorted(recorded)}"
         # The state of a deleted tenant must not stay in Restate for ever.
         if not recorded and tenant not in self.to_be_forgotten:
             yield "it is deleted and never forgotten"
