@@ -26,7 +26,11 @@ def environment(wheels: Path, tmp_path: Path) -> dict[str, str]:
     (core,) = wheels.glob("landlord_engines_core-*.whl")
     install = ("-m", "pip", "install", "--quiet", "--no-deps", "--ignore-installed", str(core))
     subprocess.run([folder / "bin" / "python", *install], check=True)
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("PIP_", "PYTHON", "PYTEST_"))
+    }
     return {
         **inherited,
         "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
