@@ -53,14 +53,6 @@ class TestRestate(WorkerEngineSuite):
     patience = 120.0
 
 
-class TestDirect(WorkerEngineSuite):
-    engine = "direct"
-    settings: ClassVar[Mapping[str, Any]] = {"path": "/nonexistent/jobs.db"}
-    waivers: ClassVar[tuple[Waiver, ...]] = (
-        Waiver("DISK-1", "an example: the file gets the mode of the process's umask"),
-    )
-
-
 class TestSqlite(WorkerEngineSuite):
     engine = "sqlite"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engine_direct.store import Store
+from landlord_engine_sqlite.store import Store
 from landlord_test_target.settings_table import update_table
 
 ROOT = Path(__file__).parents[2]
@@ -95,8 +95,8 @@ def test_the_stub_ends_as_its_readme_shows(tmp_path: Path) -> None:
     assert ran.returncode == int(code)
 
 
-def test_the_direct_engine_accepts_the_jobs_of_its_readme(tmp_path: Path) -> None:
-    readme = (ROOT / "examples" / "direct_engine" / "README.md").read_text()
+def test_the_sqlite_engine_accepts_the_jobs_of_its_readme(tmp_path: Path) -> None:
+    readme = (ROOT / "examples" / "sqlite_engine" / "README.md").read_text()
     insert, select = re.findall(r'^sqlite3 jobs.db "(.*)"$', readme, re.MULTILINE)
     Store(tmp_path / "jobs.db").close()
 
@@ -104,4 +104,4 @@ def test_the_direct_engine_accepts_the_jobs_of_its_readme(tmp_path: Path) -> Non
         database.execute(insert.replace('\\"', '"'))
         rows = database.execute(select).fetchall()
 
-    assert rows == [(1, "queued", 0, "")]
+    assert rows == [(1, "open", 0, "")]

@@ -65,7 +65,6 @@ def test_the_reference_of_the_public_names_is_that_of_the_code() -> None:
 @pytest.mark.parametrize(
     "folder",
     [
-        "examples/direct_engine/src",
         "examples/sqlite_engine/src",
         "examples/folder_engine/src",
         "landlord_engines_stepfunctions_stub/src",
