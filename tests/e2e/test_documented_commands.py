@@ -22,7 +22,7 @@ import trustme
 
 from landlord_test_target.documents import read_commands, reduce_output
 from landlord_test_target.harness import Harness, free_port
-from landlord_test_target.tutorials import FIRST_ENGINE
+from landlord_test_target.tutorials import PAGES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
@@ -31,8 +31,8 @@ DOCUMENTS = (
     *(
         str(path.relative_to(ROOT))
         for path in sorted((ROOT / "docs").rglob("*.md"))
-        # tests/e2e/test_first_engine.py runs this page as a whole.
-        if path != FIRST_ENGINE
+        # tests/e2e/test_first_engine.py runs these pages as a whole.
+        if path not in PAGES.values()
     ),
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("*/README.md"))),
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("examples/*/README.md"))),

@@ -1,4 +1,4 @@
-"""The commands of docs/first-engine.md in their order, in an environment of their own."""
+"""The commands of the pages for a first engine in their order, in an environment of their own."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from landlord_engines_core.conformance.command import PLUGIN
-from landlord_test_target.tutorials import FIRST_ENGINE, write_script
+from landlord_test_target.tutorials import PAGES, write_script
 
 
 @pytest.fixture
@@ -46,10 +46,11 @@ def environment(wheels: Path, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("kind", PAGES)
 async def test_the_commands_of_the_page_lead_to_a_wheel_that_conforms(
-    environment: dict[str, str], tmp_path: Path
+    kind: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    script = write_script(FIRST_ENGINE)
+    script = write_script(PAGES[kind])
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", script), cwd=tmp_path, env=environment, stdout=PIPE, stderr=STDOUT
     )
@@ -58,7 +59,7 @@ async def test_the_commands_of_the_page_lead_to_a_wheel_that_conforms(
 
     shown = output.decode()
     assert process.returncode == 0, shown
-    verdicts = [line for line in shown.splitlines() if line.startswith("worker engine mine:")]
+    verdicts = [line for line in shown.splitlines() if line.startswith(f"{kind} engine mine:")]
     assert [verdict.split(":")[1].split("(")[0].strip() for verdict in verdicts] == [
         "incomplete",
         "conformant",

@@ -1,4 +1,4 @@
-"""The engine of docs/first-engine.md conforms; tests/e2e/test_first_engine.py runs the page's commands."""
+"""The engines of the pages for a first engine; tests/e2e/test_first_engine.py runs the pages' commands."""
 
 import subprocess
 import sys
@@ -13,33 +13,46 @@ from landlord_engines_core.conformance.run import check_rule
 from landlord_engines_core.conformance.subject import Subject
 from landlord_engines_core.conformance.verdicts import Outcome
 from landlord_engines_core.scaffold import Scaffold
-from landlord_test_target.tutorials import FIRST_ENGINE, render_result
+from landlord_test_target.tutorials import PAGES, render_result
 
-MINE = Scaffold(kind="worker", name="mine")
+RULES = {
+    Kind.WORKER: ("LOAD-1", "CAP-2", "JOB-4", "LOCK-3"),
+    Kind.COMPUTE: ("MOD-1", "SET-1", "SCH-1"),
+}
+"""Rules of each tier that need no view of a target."""
 
 
-def test_the_engine_of_the_page_keeps_rules_of_each_tier(
-    tmp_path: Path, install_rendered: Callable[[Scaffold, Path], None]
+@pytest.fixture(params=Kind)
+def scaffold(request: pytest.FixtureRequest) -> Scaffold:
+    return Scaffold(kind=str(request.param), name="mine")
+
+
+def test_the_engine_of_the_page_keeps_rules(
+    scaffold: Scaffold, tmp_path: Path, install_rendered: Callable[[Scaffold, Path], None]
 ) -> None:
-    install_rendered(MINE, render_result(FIRST_ENGINE, MINE, tmp_path))
+    install_rendered(scaffold, render_result(PAGES[scaffold.kind], scaffold, tmp_path))
+    kind = Kind(scaffold.kind)
+    settings = {} if kind is Kind.WORKER else {"path": str(tmp_path / "tenants")}
 
     results = [
         check_rule(
-            find_rule(Kind.WORKER, rule),
-            Subject(kind=Kind.WORKER, name="mine", folder=tmp_path / rule),
+            find_rule(kind, rule),
+            Subject(kind=kind, name="mine", folder=tmp_path / rule, settings=settings),
         )
-        for rule in ("LOAD-1", "CAP-2", "JOB-4", "LOCK-3")
+        for rule in RULES[kind]
     ]
 
     assert [result for result in results if result.outcome is not Outcome.PASSED] == []
 
 
 @pytest.mark.long
-def test_ruff_and_mypy_find_nothing_in_the_engine_of_the_page(tmp_path: Path) -> None:
+def test_ruff_and_mypy_find_nothing_in_the_engine_of_the_page(
+    scaffold: Scaffold, tmp_path: Path
+) -> None:
     for tool in ("mypy", "ruff"):
         # Of the sessions, only `types` has both.
         pytest.importorskip(tool)
-    folder = render_result(FIRST_ENGINE, MINE, tmp_path)
+    folder = render_result(PAGES[scaffold.kind], scaffold, tmp_path)
 
     for command in ("ruff check", "ruff format --check", f"mypy --cache-dir={tmp_path}/cache"):
         ran = subprocess.run(

@@ -7,11 +7,15 @@ from pathlib import Path
 
 from landlord_engines_core.scaffold import Scaffold, render
 
-__all__ = ["FIRST_ENGINE", "read_files", "render_result", "write_script"]
+__all__ = ["PAGES", "read_files", "render_result", "write_script"]
 
 _ROOT = Path(__file__).parents[4]
 
-FIRST_ENGINE = _ROOT / "docs" / "first-engine.md"
+PAGES = {
+    "worker": _ROOT / "docs" / "first-engine.md",
+    "compute": _ROOT / "docs" / "first-compute-engine.md",
+}
+"""The page for each kind of engine. Its engine has the name ``mine``."""
 
 _PART = re.compile(
     r"^`(?P<path>[^`]+)`:\n\n```python\n(?P<text>.*?)^```$|^```sh\n(?P<commands>.*?)^```$",
