@@ -13,12 +13,10 @@ from landlord_engines_core.conformance import (
     WorkerEngineSuite,
 )
 from landlord_test_target.aws import ENVIRONMENT, Aws, run_moto
-from landlord_test_target.conformance_targets import (
-    DockerTarget,
-    EcsTarget,
-    FolderTarget,
-    ProcessTarget,
-)
+from landlord_test_target.compute_targets.docker import DockerTarget
+from landlord_test_target.compute_targets.ecs import EcsTarget
+from landlord_test_target.compute_targets.folder import FolderTarget
+from landlord_test_target.compute_targets.process import ProcessTarget
 from landlord_test_target.docker import make_images, start_daemon
 
 pytestmark = pytest.mark.long
