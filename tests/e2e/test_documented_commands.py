@@ -20,20 +20,14 @@ import attrs
 import pytest_asyncio
 import trustme
 
-from landlord_test_target.documents import read_commands, reduce_output
+from landlord_test_target.documents import OWN_TESTS, read_commands, reduce_output
 from landlord_test_target.harness import Harness, free_port
-from landlord_test_target.tutorials import PAGES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     "README.md",
     "SECURITY.md",
-    *(
-        str(path.relative_to(ROOT))
-        for path in sorted((ROOT / "docs").rglob("*.md"))
-        # tests/e2e/test_first_engine.py runs these pages as a whole.
-        if path not in PAGES.values()
-    ),
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("*/README.md"))),
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("examples/*/README.md"))),
 )
@@ -157,7 +151,8 @@ async def reader(dedicated_harness: Harness, wheels: Path, tmp_path: Path) -> Re
 async def test_every_documented_command_succeeds_with_the_documented_output(
     reader: Reader,
 ) -> None:
-    commands = [command for document in DOCUMENTS for command in read_commands(document)]
+    documents = [document for document in DOCUMENTS if document not in OWN_TESTS]
+    commands = [command for document in documents for command in read_commands(document)]
     assert {"README.md", "docs/operating/run.md"} <= {command.document for command in commands}
     outputs = {command.command: command.output for command in commands}
     for command, output in outputs.items():

@@ -11,10 +11,7 @@ __all__ = ["PAGES", "read_files", "render_result", "write_script"]
 
 _ROOT = Path(__file__).parents[4]
 
-PAGES = {
-    "worker": _ROOT / "docs" / "first-engine.md",
-    "compute": _ROOT / "docs" / "first-compute-engine.md",
-}
+PAGES = {"worker": "docs/first-engine.md", "compute": "docs/first-compute-engine.md"}
 """The page for each kind of engine. Its engine has the name ``mine``."""
 
 _PART = re.compile(
@@ -28,12 +25,12 @@ _TOOLS = ("pytest", "ruff", "mypy")
 _END = "END-OF-FILE"
 
 
-def read_files(page: Path) -> Mapping[str, str]:
+def read_files(page: str) -> Mapping[str, str]:
     """Read the files that a page shows, by their paths in the distribution."""
     return {part["path"]: part["text"] for part in _read_parts(page) if part["path"]}
 
 
-def render_result(page: Path, scaffold: Scaffold, folder: Path) -> Path:
+def render_result(page: str, scaffold: Scaffold, folder: Path) -> Path:
     """Render a distribution and write the page's files into it, as a reader has it in the end."""
     distribution = render(scaffold, folder)
     for path, text in read_files(page).items():
@@ -41,7 +38,7 @@ def render_result(page: Path, scaffold: Scaffold, folder: Path) -> Path:
     return distribution
 
 
-def write_script(page: Path) -> str:
+def write_script(page: str) -> str:
     """Write a shell script with a page's commands and files, in their order.
 
     Of the sessions, only `types` has ruff and mypy, and runs them on the same files.
@@ -53,8 +50,8 @@ def write_script(page: Path) -> str:
     return "set -eu\n" + "".join(tools) + "".join(map(_write_part, _read_parts(page)))
 
 
-def _read_parts(page: Path) -> Iterator[re.Match[str]]:
-    return _PART.finditer(page.read_text(encoding="utf-8"))
+def _read_parts(page: str) -> Iterator[re.Match[str]]:
+    return _PART.finditer((_ROOT / page).read_text(encoding="utf-8"))
 
 
 def _write_part(part: re.Match[str]) -> str:
