@@ -85,7 +85,7 @@ def _read_summary(name: str, value: Any) -> str:
 def _read_constants() -> dict[str, str]:
     """Read the docstrings below the assignments in core's modules."""
     folder = Path(api.__file__).parent
-    found = {}
+    docstrings = {}
     for path in sorted(folder.rglob("*.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         for node, text in pairwise(body):
@@ -94,10 +94,10 @@ def _read_constants() -> dict[str, str]:
                     ast.Assign(targets=[ast.Name(id=name)]),
                     ast.Expr(value=ast.Constant(value=str(doc))),
                 ):
-                    found[name] = inspect.cleandoc(doc)
+                    docstrings[name] = inspect.cleandoc(doc)
                 case _:
                     pass
-    return found
+    return docstrings
 
 
 def _list_members(value: Any) -> list[str]:
