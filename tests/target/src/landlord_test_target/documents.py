@@ -11,6 +11,7 @@ import attrs
 ROOT = Path(__file__).parents[4]
 
 OWN_TESTS = {
+    "docs/operating/backup.md": "test_backup.py",
     "docs/operating/containers.md": "docker/test_worker_image.py",
     "docs/operating/systemd.md": "docker/test_systemd.py",
 }
