@@ -194,6 +194,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def dashboard(session: nox.Session) -> None:
+    """Draw the picture of the dashboard from a real run: `nox -s dashboard`, not part of a plain run."""
+    install_editable(session, "bench", extra=LOCAL)
+    session.run("python", "-m", "benchmarks.dashboard", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Send ten thousand jobs with odd bodies: `nox -s fuzz -- --seed 7`, not part of a plain run."""
     install_editable(session, "test", extra=LOCAL)
