@@ -16,11 +16,11 @@ from uuid import uuid4
 
 import aiohttp
 import attrs
-import backoff
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import Transient
 from landlord_engines_core.models import Record
+from landlord_engines_core.retries import retry
 from landlord_engines_core.tenants import TenantJobs
 from landlord_test_target.compute_engines import docker_engine
 from landlord_test_target.docker import WEB, make_images, run_command
@@ -29,7 +29,7 @@ from landlord_test_target.waiting import free_port, wait_for
 
 __all__ = ["LONG", "SHORT", "Plan", "measure"]
 
-_ENGINE = Path(__file__).parents[1] / "tests" / "e2e" / "docker" / "engine.sh"
+_DAEMON = Path(__file__).parents[1] / "tests" / "e2e" / "docker" / "daemon.sh"
 
 # It exits on SIGTERM, as a tenant's program should.
 _COMMAND = ["sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait"]
@@ -105,10 +105,10 @@ class Client:
         """Wait until the tenant has answered for a while."""
         before = len(self.answers)
 
-        async def look() -> bool:
+        async def check() -> bool:
             return sum(answered for _, answered in self.answers[before:]) >= _SERVED
 
-        await wait_for(look)
+        await wait_for(check)
 
     async def _ask(self, http: aiohttp.ClientSession) -> bool:
         try:
@@ -147,20 +147,23 @@ class Tenant:
         }
         steps = InMemorySteps(str(uuid4()), self.record)
         # As a backend does.
-        again = backoff.on_exception(
-            backoff.expo, Transient, max_value=30, on_backoff=self._failed, logger=None
-        )
         async with asyncio.timeout(self.within):
-            await again(tenants.run)(json.dumps(body).encode(), steps)
+            await retry(
+                lambda: tenants.run(json.dumps(body).encode(), steps),
+                Transient,
+                first=1.0,
+                longest=30.0,
+                report=self._count_retry,
+            )
         self.record = steps.record
 
-    def _failed(self, _: object) -> None:
+    def _count_retry(self, _: Transient, __: int, ___: float) -> None:
         self.tried_again += 1
 
 
 async def measure(plan: Plan) -> int:
     """Measure everything, print it as tables in Markdown, and return the exit code."""
-    run_command("sh", str(_ENGINE))
+    run_command("sh", str(_DAEMON))
     make_images()
     code = 0
     try:
@@ -182,13 +185,13 @@ async def _measure(plan: Plan) -> None:
             stuck = asyncio.ensure_future(
                 Tenant(within=None).job(tenants, "provision", _WEB, "hung")
             )
-            beside = await create_tenants(tenants, plan)
+            many = await create_tenants(tenants, plan)
             assert not stuck.done()
             stuck.cancel()
             await asyncio.gather(stuck, return_exceptions=True)
     finally:
         await engine.aclose()
-    print("\n".join(_many_table(plan, alone, beside)))
+    print("\n".join(_many_table(plan, alone, many)))
 
 
 async def update_under_load(engine: DockerCompute, updates: int) -> Client:
@@ -290,13 +293,13 @@ def _load_table(plan: Plan, client: Client) -> list[str]:
     ]
 
 
-def _many_table(plan: Plan, alone: Created, beside: Created) -> list[str]:
+def _many_table(plan: Plan, alone: Created, many: Created) -> list[str]:
     head = f"{plan.tenants} tenants, {plan.at_once} at a time"
     shares = [("p50", 0.5), ("p99", 0.99), ("the slowest", 1.0)]
-    figures = [(name, alone.within(share), beside.within(share)) for name, share in shares]
+    figures = [(name, alone.within(share), many.within(share)) for name, share in shares]
     return [
         f"| {head} | alone | beside a target that hangs | ratio |",
         "|---|---|---|---|",
         *(f"| {name} | {a:.2f} s | {b:.2f} s | {b / a:.2f} |" for name, a, b in figures),
-        f"| tried again | {alone.tried_again} | {beside.tried_again} | |",
+        f"| tried again | {alone.tried_again} | {many.tried_again} | |",
     ]

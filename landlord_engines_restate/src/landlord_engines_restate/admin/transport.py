@@ -12,6 +12,7 @@ from landlord_engines_core.bodies import LongBody, read_body
 from landlord_engines_core.errors import EngineError
 from landlord_engines_core.proxies import name_proxy, proxy_for
 from landlord_engines_core.tls import scheme_hint
+from landlord_engines_core.tracing import annotate, trace_span
 from landlord_engines_restate.admin.errors import AdminRefused, AdminUnavailable
 from landlord_engines_restate.admin.responses import ErrorBody
 
@@ -58,8 +59,20 @@ class AdminTransport:
             AdminUnavailable: The server gave no usable response.
             AdminRefused: The server refused.
         """
+        # Only the path's first part: the rest names an invocation or a deployment.
+        name = f"restate: {method} /{path.split('/')[1]}"
+        with trace_span(name, {"http.request.method": method}, is_request=True):
+            status, body = await self._answer(method, path, document, max_seconds)
+            annotate({"http.response.status_code": status})
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise self._to_error(status, body)
+        return body
+
+    async def _answer(
+        self, method: str, path: str, document: object, max_seconds: float
+    ) -> tuple[int, bytes]:
         try:
-            status, body = await self._send(method, path, document, max_seconds)
+            return await self._send(method, path, document, max_seconds)
         except aiohttp.ClientConnectorCertificateError as error:
             raise AdminUnavailable(
                 f"Restate's admin API at {self.url} shows a certificate that is not trusted:"
@@ -70,9 +83,6 @@ class AdminTransport:
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             hint = scheme_hint(error, "workflow.restate.admin_endpoint")
             raise self.unavailable(reason, hint) from error
-        if status >= HTTPStatus.BAD_REQUEST:
-            raise self._to_error(status, body)
-        return body
 
     async def aclose(self) -> None:
         """Close the open connections; a later request opens new ones."""
