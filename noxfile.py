@@ -38,6 +38,9 @@ CONTAINER = "[container]"
 ENGINES = "[docker,ecs,otel]"
 
 
+# The groups whose versions constraints.txt pins, which are all of them.
+PINNED_GROUPS = ("test", "lint", "types", "build", "bench", "deploy", "release")
+
 RELEASE_REQUIREMENTS = ROOT / "release" / "requirements.txt"
 """What builds and checks a release, with hashes."""
 
@@ -197,6 +200,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def dashboard(session: nox.Session) -> None:
+    """Draw the picture of the dashboard from a real run: `nox -s dashboard`, not part of a plain run."""
+    install_editable(session, "bench", extra=LOCAL)
+    session.run("python", "-m", "benchmarks.dashboard", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Send ten thousand jobs with odd bodies: `nox -s fuzz -- --seed 7`, not part of a plain run."""
     install_editable(session, "test", extra=LOCAL)
@@ -229,6 +239,19 @@ def killed_jobs(session: nox.Session) -> None:
     )
     size = (*WHOLE, "--cases=40", "--step-timeout=20")
     session.run("pytest", "-s", *files, *size, *session.posargs)
+
+
+@nox.session
+def deploy(session: nox.Session) -> None:
+    """Check deploy/ by Kubernetes' schemas, and run the image, compose and systemd: `nox -s deploy`.
+
+    Not part of a plain run, which checks that the files fit the settings and each other.
+    """
+    install_editable(session, "test", extra="[container,local]" if LOCAL else CONTAINER)
+    install(session, group="deploy")
+    image, unit = (f"tests/e2e/docker/test_{name}.py" for name in ("worker_image", "systemd"))
+    files = ("tests/packaging/test_deploy.py", image, unit)
+    session.run("pytest", "-v", "-m", "deploy or not deploy", *files, *session.posargs)
 
 
 @nox.session
@@ -271,7 +294,7 @@ def pins(session: nox.Session) -> None:
     extras = dict(zip(DISTRIBUTIONS, (ENGINES, "[container,local]", ""), strict=True))
     local = [f"{ROOT / name}{extra}" for name, extra in extras.items()]
     Path(sources).write_text("\n".join(local), encoding="utf-8")
-    groups = [f"--group={name}" for name in ("test", "lint", "types", "build", "bench", "release")]
+    groups = [f"--group={name}" for name in PINNED_GROUPS]
     compiled = session.run(*compile_pins, *plain, "--upgrade", sources, *groups, silent=True)
     # Our own distributions appear as paths of this machine.
     kept = [line for line in str(compiled).splitlines() if "==" in line]
