@@ -10,7 +10,7 @@ __all__ = ["find_obstacles"]
 
 
 def find_obstacles(projects: Iterable[Project], tag: str) -> Iterator[str]:
-    """List what keeps a tag from being published, each with the place to mend."""
+    """List what keeps a tag from being published, each with the file to change."""
     for project in projects:
         if tag != f"v{project.version}":
             yield f"the tag is {tag!r}, and {project.name} has the version {project.version}"

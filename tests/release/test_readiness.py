@@ -14,7 +14,7 @@ def test_nothing_keeps_a_tag_from_being_published_that_fits_the_distributions(
     assert list(find_obstacles([project], "v1.2.0")) == []
 
 
-def test_each_obstacle_is_named_with_the_place_to_mend() -> None:
+def test_each_obstacle_is_named_with_the_file_to_change() -> None:
     obstacles = list(find_obstacles(read_projects(ROOT), "v0.0.9"))
 
     assert obstacles[:3] == [
