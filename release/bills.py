@@ -110,13 +110,13 @@ def read_audit(report: str) -> str:
     """
     dependencies = json.loads(report)["dependencies"]
     faults = [
-        f"{one['name']} {one['version']}: {fault['id']}"
-        for one in dependencies
-        for fault in one.get("vulns", ())
+        f"{dependency['name']} {dependency['version']}: {fault['id']}"
+        for dependency in dependencies
+        for fault in dependency.get("vulns", ())
     ]
     if faults:
         raise ReleaseFailed(f"known vulnerabilities: {', '.join(faults)}")
-    skipped = [one["name"] for one in dependencies if "skip_reason" in one]
+    skipped = [dependency["name"] for dependency in dependencies if "skip_reason" in dependency]
     if not skipped:
         return f"{len(dependencies)} packages without a known vulnerability"
     return (

@@ -46,8 +46,10 @@ def require_equal(first: Path, second: Path) -> None:
     Raises:
         ReleaseFailed: They differ. The text names the files.
     """
-    one, other = ({file.name: hash_file(file) for file in top.iterdir()} for top in (first, second))
-    differing = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+    hashes, others = (
+        {file.name: hash_file(file) for file in top.iterdir()} for top in (first, second)
+    )
+    differing = sorted(name for name in {*hashes, *others} if hashes.get(name) != others.get(name))
     if differing:
         raise ReleaseFailed(f"two builds of one commit differ in {', '.join(differing)}")
 

@@ -10,7 +10,9 @@ __all__ = ["find_date", "write_notes"]
 
 def write_notes(projects: Iterable[Project]) -> str:
     """Join what the changelogs say of the projects' versions, with one heading for each."""
-    parts = (f"# {one.name} {one.version}\n\n{_read_section(one)}\n" for one in projects)
+    parts = (
+        f"# {project.name} {project.version}\n\n{_read_section(project)}\n" for project in projects
+    )
     return "\n".join(parts)
 
 
