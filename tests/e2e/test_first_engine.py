@@ -60,9 +60,9 @@ async def test_the_commands_of_the_page_lead_to_a_wheel_that_conforms(
 
     output, _ = await process.communicate()
 
-    shown = output.decode()
-    assert process.returncode == 0, shown
-    verdicts = [line for line in shown.splitlines() if line.startswith(f"{kind} engine mine:")]
+    text = output.decode()
+    assert process.returncode == 0, text
+    verdicts = [line for line in text.splitlines() if line.startswith(f"{kind} engine mine:")]
     assert [verdict.split(":")[1].split("(")[0].strip() for verdict in verdicts] == [
         "incomplete",
         "conformant",
