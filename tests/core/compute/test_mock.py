@@ -14,7 +14,7 @@ class MemoryTarget:
     """The resources of all engines of one test, in memory."""
 
     resources: dict[str, ComputeSpec] = attrs.field(factory=dict)
-    cuts: int = 0
+    kills: int = 0
     drifts: tuple[str, ...] = ("removed",)
 
     @property
@@ -27,7 +27,7 @@ class MemoryTarget:
     def secret_config(self, secret: str) -> dict[str, Any]:
         return {**self.config(1), "env": {"KEY": secret}}
 
-    async def look(self, tenant: str) -> list[ComputeSpec]:
+    async def list_resources(self, tenant: str) -> list[ComputeSpec]:
         return [self.resources[tenant]] if tenant in self.resources else []
 
     async def disturb(self, tenant: str, drift: str) -> None:
@@ -57,7 +57,9 @@ class MockSubject(Subject):
         return str(env["KEY"])
 
     async def versions(self, tenant: str) -> list[int]:
-        return [int(str(spec.config["revision"])) for spec in await self.target.look(tenant)]
+        return [
+            int(str(spec.config["revision"])) for spec in await self.target.list_resources(tenant)
+        ]
 
     async def list_public_texts(self, tenant: str) -> str:
         return repr(self.target.resources[tenant])

@@ -32,10 +32,10 @@ def subject(
     folder: Path,
     kind: type[FolderTarget] = FolderTarget,
     *,
-    cuts: int = 2,
+    kills: int = 2,
     drifts: tuple[str, ...] = ("removed", "changed"),
 ) -> Subject:
-    target = kind(folder=folder / "tenants", cuts=cuts, drifts=drifts)
+    target = kind(folder=folder / "tenants", kills=kills, drifts=drifts)
     return Subject(
         kind=Kind.COMPUTE, name=engine, folder=folder, settings=target.settings, target=target
     )
@@ -58,7 +58,7 @@ def choose(rule: Rule) -> object:
 @pytest.mark.parametrize("rule", [choose(rule) for rule in RULES[Kind.COMPUTE]])
 def test_a_wrong_engine_fails_its_rule(rule: Rule, tmp_path: Path) -> None:
     # Each kill hits with a chance of about two thirds.
-    result = check_rule(rule, subject(rule.id.lower(), tmp_path, cuts=8))
+    result = check_rule(rule, subject(rule.id.lower(), tmp_path, kills=8))
 
     assert result.outcome is Outcome.FAILED, result
     assert result.story or rule.tier is not Tier.LIVE
@@ -102,7 +102,7 @@ def test_a_frozen_process_does_not_outlive_its_failed_test(tmp_path: Path) -> No
     tested = subject(RIGHT, tmp_path)
     bench = ComputeBench(subject=tested, target=tested.target)
     with closing(bench):
-        frozen = bench.start(bench.act("provision", bench.tenant()))
+        frozen = bench.start(bench.call("provision", bench.tenant()))
         frozen.send_signal(signal.SIGSTOP)
 
     assert frozen.process.exitcode is not None

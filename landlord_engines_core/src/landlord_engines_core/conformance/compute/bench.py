@@ -13,7 +13,7 @@ from uuid import uuid4
 import attrs
 
 from landlord_engines_core.conformance.children import Child, call_in_child, start_child
-from landlord_engines_core.conformance.compute.acts import Act, Acts, Done, perform
+from landlord_engines_core.conformance.compute.calls import Call, CallBatch, CallResults, run_calls
 from landlord_engines_core.conformance.story import RuleBroken
 from landlord_engines_core.conformance.subject import Subject
 
@@ -32,7 +32,7 @@ class Target(Protocol):
         ...
 
     @property
-    def cuts(self) -> int:
+    def kills(self) -> int:
         """How often each operation is killed at a random time; ten is a good number."""
         ...
 
@@ -47,7 +47,7 @@ class Target(Protocol):
     def secret_config(self, secret: str) -> Mapping[str, object]:
         """Return a configuration with a secret in every place where a tenant may have one."""
 
-    async def look(self, tenant: str) -> Collection[object]:
+    async def list_resources(self, tenant: str) -> Collection[object]:
         """List all that the tenant has on the target, also what nobody finished."""
 
     async def disturb(self, tenant: str, drift: str) -> None:
@@ -63,46 +63,50 @@ class ComputeBench:
     story: list[str] = attrs.field(factory=list)
     _count: int = attrs.field(default=0, init=False)
     _children: list[Child] = attrs.field(factory=list, init=False)
-    _chance: random.Random = attrs.field(init=False)
+    _random: random.Random = attrs.field(init=False)
 
-    @_chance.default
-    def _same_each_time(self) -> random.Random:
+    @_random.default
+    def _seeded_random(self) -> random.Random:
         return random.Random(1)  # noqa: S311  # the same times in each run
 
     def tenant(self, like: str = "") -> str:
         """Make an id of a tenant."""
         return f"{like}{uuid4()}"
 
-    def act(self, method: str, tenant: str, version: int = 1) -> Act:
+    def call(self, method: str, tenant: str, version: int = 1) -> Call:
         """Describe a call."""
-        return Act(method=method, tenant=tenant, config=self.target.config(version))
+        return Call(method=method, tenant=tenant, config=self.target.config(version))
 
-    def run(self, *acts: Act, at_once: bool = False) -> Done:
+    def run(self, *calls: Call, at_once: bool = False) -> CallResults:
         """Make calls in a process of their own, and wait for it.
 
         Raises:
             RuleBroken: The process did not return, or raised an error.
         """
-        self._tell("calls", acts)
+        self._add_to_story("calls", calls)
         try:
-            done: Done = call_in_child(partial(perform, self._acts(acts, at_once)), self._folder())
+            call_results: CallResults = call_in_child(
+                partial(run_calls, self._build_batch(calls, at_once)), self._folder()
+            )
         except RuleBroken as broken:
-            raise self.broken(str(broken), *broken.story) from None
-        self.story.append(f"  returned {[_short(result) for result in done.results]}")
-        if refusals := [result for result in done.results if isinstance(result, str)]:
-            raise self.broken(f"the engine refuses the suite's configuration: {refusals[0]}")
-        return done
+            raise self.rule_broken(str(broken), *broken.story) from None
+        self.story.append(f"  returned {[_shorten(result) for result in call_results.results]}")
+        if refusals := [result for result in call_results.results if isinstance(result, str)]:
+            raise self.rule_broken(f"the engine refuses the suite's configuration: {refusals[0]}")
+        return call_results
 
-    def start(self, *acts: Act) -> Child:
+    def start(self, *calls: Call) -> Child:
         """Begin calls in a process of their own, and return right before the first one."""
-        self._tell("begins", acts)
-        begun = self.subject.folder / f"begun-{uuid4().hex}"
-        call = partial(perform, attrs.evolve(self._acts(acts, at_once=False), begun=begun))
-        child = start_child(call, self._folder())
+        self._add_to_story("begins", calls)
+        start_file = self.subject.folder / f"begun-{uuid4().hex}"
+        run = partial(
+            run_calls, attrs.evolve(self._build_batch(calls, at_once=False), start_file=start_file)
+        )
+        child = start_child(run, self._folder())
         self._children.append(child)
         until = monotonic() + LONGEST_START
-        while not begun.exists() and child.process.exitcode is None and monotonic() < until:
-            sleep(_LOOK)
+        while not start_file.exists() and child.process.exitcode is None and monotonic() < until:
+            sleep(_POLL_INTERVAL)
         return child
 
     def close(self) -> None:
@@ -110,59 +114,59 @@ class ComputeBench:
         for child in self._children:
             child.kill()
 
-    def cut(self, *acts: Act, longest: float) -> None:
+    def run_and_kill(self, *calls: Call, longest: float) -> None:
         """Begin calls, and kill their process after a random part of ``longest`` seconds."""
-        child = self.start(*acts)
-        pause = self._chance.uniform(0.0, longest)
+        child = self.start(*calls)
+        pause = self._random.uniform(0.0, longest)
         sleep(pause)
         child.send_signal(signal.SIGKILL)
         ended = child.wait()
         self.story.append(f"  killed after {pause:.4f} s ({ended.end})")
 
-    def measure(self, *acts: Act) -> float:
+    def measure(self, *calls: Call) -> float:
         """Measure how long calls take, from right before the first one."""
-        child, began = self.start(*acts), monotonic()
+        child, began = self.start(*calls), monotonic()
         child.wait()
         return monotonic() - began
 
     def pause(self, longest: float) -> None:
         """Wait for a random part of this time."""
-        sleep(self._chance.uniform(0.0, longest))
+        sleep(self._random.uniform(0.0, longest))
 
-    def look(self, tenant: str) -> list[object]:
+    def list_resources(self, tenant: str) -> list[object]:
         """List what a tenant has on the target."""
-        seen = list(asyncio.run(_await(self.target.look(tenant))))
-        self.story.append(f"  the target has {len(seen)} of {tenant[:12]!r}")
-        return seen
+        resources = list(asyncio.run(_as_coroutine(self.target.list_resources(tenant))))
+        self.story.append(f"  the target has {len(resources)} of {tenant[:12]!r}")
+        return resources
 
-    def expect(self, tenant: str, count: int, what: str) -> None:
+    def expect(self, tenant: str, count: int, when: str) -> None:
         """Expect a number of resources.
 
         Raises:
             RuleBroken: There are more or fewer.
         """
-        seen = self.look(tenant)
-        if len(seen) != count:
-            raise self.broken(f"{what}: {len(seen)} on the target, and not {count}")
+        resources = self.list_resources(tenant)
+        if len(resources) != count:
+            raise self.rule_broken(f"{when}: {len(resources)} on the target, and not {count}")
 
     def disturb(self, tenant: str, drift: str) -> None:
         """Change a resource behind the engine's back."""
         self.story.append(f"the test makes the drift {drift!r}")
-        asyncio.run(_await(self.target.disturb(tenant, drift)))
+        asyncio.run(_as_coroutine(self.target.disturb(tenant, drift)))
 
-    def broken(self, what: str, *more: str) -> RuleBroken:
-        """Tell what broke the rule, with the story."""
-        return RuleBroken(what, *self.story[-40:], *more)
+    def rule_broken(self, reason: str, *more: str) -> RuleBroken:
+        """Build the error for a broken rule, with the story."""
+        return RuleBroken(reason, *self.story[-40:], *more)
 
-    def _tell(self, what: str, acts: tuple[Act, ...]) -> None:
-        calls = ", ".join(f"{act.method} {act.tenant[:12]!r}" for act in acts[:10])
-        self.story.append(f"process {self._count} {what}: {calls}")
+    def _add_to_story(self, event: str, calls: tuple[Call, ...]) -> None:
+        texts = (f"{call.method} {call.tenant[:12]!r}" for call in calls[:10])
+        self.story.append(f"process {self._count} {event}: {', '.join(texts)}")
 
-    def _acts(self, acts: tuple[Act, ...], at_once: bool) -> Acts:  # noqa: FBT001  # one caller
-        return Acts(
+    def _build_batch(self, calls: tuple[Call, ...], at_once: bool) -> CallBatch:  # noqa: FBT001  # one caller
+        return CallBatch(
             engine=self.subject.name,
             section=self.subject.settings,
-            acts=acts,
+            calls=calls,
             at_once=at_once,
         )
 
@@ -171,13 +175,13 @@ class ComputeBench:
         return self.subject.folder / f"process-{self._count}"
 
 
-_LOOK = 0.002
-"""Seconds between two looks at the file that a process creates: a file announces nothing."""
+_POLL_INTERVAL = 0.002
+"""Seconds between two checks of the file that a process creates: a file announces nothing."""
 
 
-async def _await(call: Any) -> Any:
+async def _as_coroutine(call: Any) -> Any:
     return await call
 
 
-def _short(result: object) -> str:
+def _shorten(result: object) -> str:
     return str(result)[:120]

@@ -10,8 +10,8 @@ import attrs
 from landlord_engines_core.compute import ComputeRegistry, ComputeSpec, ResourceState
 from landlord_engines_core.compute.registry import find_schema_problems
 from landlord_engines_core.conformance.children import call_in_child
-from landlord_engines_core.conformance.compute.acts import create_engine
 from landlord_engines_core.conformance.compute.bench import ComputeBench
+from landlord_engines_core.conformance.compute.calls import create_engine
 from landlord_engines_core.conformance.lines import Lines
 from landlord_engines_core.conformance.state import list_changes, read_state
 from landlord_engines_core.conformance.story import CannotRun, RuleBroken
@@ -47,9 +47,9 @@ def list_compute_checks() -> dict[str, Check]:
         "ACT-3": check_repeats,
         "ACT-4": check_adoption,
         "ACT-5": check_other_configuration,
-        "CUT-1": partial(check_cut, "provision"),
-        "CUT-2": partial(check_cut, "update"),
-        "CUT-3": partial(check_cut, "destroy"),
+        "CUT-1": partial(check_interrupted, "provision"),
+        "CUT-2": partial(check_interrupted, "update"),
+        "CUT-3": partial(check_interrupted, "destroy"),
         "CUT-4": check_leftovers,
         "LATE-1": check_late_request,
         "DRI-1": check_drifts,
@@ -72,12 +72,14 @@ def _play_hermetic(check: Callable[[Subject, Configs], str], subject: Subject) -
     target = subject.target
     configs = () if target is None else (target.config(1), target.config(2))
     # The suite stays here: its module may have no name that another process can import.
-    call = partial(_load_and, check, attrs.evolve(subject, target=None), configs)
+    call = partial(_load_and_check, check, attrs.evolve(subject, target=None), configs)
     note: str = call_in_child(call, subject.folder / "hermetic")
     return note
 
 
-def _load_and(check: Callable[[Subject, Configs], str], subject: Subject, configs: Configs) -> str:
+def _load_and_check(
+    check: Callable[[Subject, Configs], str], subject: Subject, configs: Configs
+) -> str:
     try:
         load_compute_engine(subject.name)
     except PluginError as error:
@@ -93,7 +95,7 @@ def _play_live(check: Callable[[ComputeBench], str | None], subject: Subject) ->
 
 
 def check_schema(subject: Subject, configs: Configs) -> str:
-    """SCH-1."""
+    """Check SCH-1: `config_schema` is JSON Schema 2020-12, and accepts the suite's configurations."""
     _, factory = load_compute_engine(subject.name)
     engine = create_engine(factory, subject.settings, Lines())
     for problem in find_schema_problems(engine.config_schema()):
@@ -108,7 +110,7 @@ def check_schema(subject: Subject, configs: Configs) -> str:
 
 
 def check_creation(subject: Subject, configs: Configs) -> str:
-    """SET-2."""
+    """Check SET-2: `create_engine` reaches no target, and refuses wrong settings."""
     del configs
     _, factory = load_compute_engine(subject.name)
     results = []
@@ -124,7 +126,7 @@ def check_creation(subject: Subject, configs: Configs) -> str:
 
 
 def check_host_state(subject: Subject, configs: Configs) -> str:
-    """OWN-1."""
+    """Check OWN-1: the engine changes no state of the process that belongs to the host."""
     del configs
     _, factory = load_compute_engine(subject.name)
     before = read_state()
@@ -135,202 +137,214 @@ def check_host_state(subject: Subject, configs: Configs) -> str:
 
 
 def check_missing(bench: ComputeBench) -> None:
-    """ACT-1."""
+    """Check ACT-1: `inspect` and `destroy` answer for a missing resource."""
     tenant = bench.tenant()
-    seen, gone = bench.run(bench.act("inspect", tenant), bench.act("destroy", tenant)).results
-    if seen.state is not ResourceState.MISSING or gone is not False:
-        raise bench.broken(f"of a tenant without a resource: {seen.state}, destroyed {gone}")
+    observed, was_destroyed = bench.run(
+        bench.call("inspect", tenant), bench.call("destroy", tenant)
+    ).results
+    if observed.state is not ResourceState.MISSING or was_destroyed is not False:
+        raise bench.rule_broken(
+            f"of a tenant without a resource: {observed.state}, destroyed {was_destroyed}"
+        )
 
 
 def check_hashes(bench: ComputeBench) -> None:
-    """ACT-2."""
+    """Check ACT-2: `inspect` returns the hash and the ids that `provision` returned."""
     tenant = bench.tenant()
-    acts = (bench.act("provision", tenant), bench.act("healthy", tenant))
-    made, seen = bench.run(*acts).results
-    expected_hash = config_hash(acts[0].config)
-    if seen.config_hash != expected_hash or seen.resource_ids != made.resource_ids:
-        raise bench.broken(f"the resource is {seen.state} with the hash {seen.config_hash!r}")
-    bench.run(bench.act("destroy", tenant))
+    calls = (bench.call("provision", tenant), bench.call("healthy", tenant))
+    created, observed = bench.run(*calls).results
+    expected_hash = config_hash(calls[0].config)
+    if observed.config_hash != expected_hash or observed.resource_ids != created.resource_ids:
+        raise bench.rule_broken(
+            f"the resource is {observed.state} with the hash {observed.config_hash!r}"
+        )
+    bench.run(bench.call("destroy", tenant))
 
 
 def check_repeats(bench: ComputeBench) -> None:
-    """ACT-3."""
+    """Check ACT-3: ten repetitions of an operation have the effect of one."""
     tenant = bench.tenant()
     for method, version in (("provision", 1), ("update", 2)):
-        acts = [bench.act(method, tenant, version)] * REPEATED
-        done = bench.run(*acts, bench.act("healthy", tenant, version))
-        ids = {tuple(result.resource_ids.items()) for result in done.results[:-1]}
+        calls = [bench.call(method, tenant, version)] * REPEATED
+        *results, _ = bench.run(*calls, bench.call("healthy", tenant, version)).results
+        ids = {tuple(result.resource_ids.items()) for result in results}
         if len(ids) != 1:
-            raise bench.broken(f"{REPEATED} calls of {method} made {len(ids)} resources")
+            raise bench.rule_broken(f"{REPEATED} calls of {method} made {len(ids)} resources")
         bench.expect(tenant, 1, f"after {REPEATED} calls of {method}")
-    gone = bench.run(*[bench.act("destroy", tenant)] * REPEATED).results
-    if list(gone) != [True, *[False] * (REPEATED - 1)]:
-        raise bench.broken(f"{REPEATED} calls of destroy returned {gone}")
+    destroyed = bench.run(*[bench.call("destroy", tenant)] * REPEATED).results
+    if list(destroyed) != [True, *[False] * (REPEATED - 1)]:
+        raise bench.rule_broken(f"{REPEATED} calls of destroy returned {destroyed}")
     bench.expect(tenant, 0, "after a delete")
 
 
 def check_adoption(bench: ComputeBench) -> None:
-    """ACT-4."""
+    """Check ACT-4: another process finds the resource, and `provision` adopts it."""
     tenant = bench.tenant()
-    (made,) = bench.run(bench.act("provision", tenant)).results
-    seen, adopted = bench.run(bench.act("healthy", tenant), bench.act("provision", tenant)).results
-    if seen.state is not ResourceState.HEALTHY or adopted.resource_ids != made.resource_ids:
-        raise bench.broken("another process does not find the resource, or makes another one")
+    (created,) = bench.run(bench.call("provision", tenant)).results
+    observed, adopted = bench.run(
+        bench.call("healthy", tenant), bench.call("provision", tenant)
+    ).results
+    if observed.state is not ResourceState.HEALTHY or adopted.resource_ids != created.resource_ids:
+        raise bench.rule_broken("another process does not find the resource, or makes another one")
     bench.expect(tenant, 1, "after another process provisioned")
-    bench.run(bench.act("destroy", tenant))
+    bench.run(bench.call("destroy", tenant))
 
 
 def check_other_configuration(bench: ComputeBench) -> None:
-    """ACT-5."""
-    one, other = bench.tenant(), bench.tenant()
-    for tenant, acts in ((one, ("provision", "provision")), (other, ("update", "update"))):
-        for version, method in enumerate(acts, 1):
-            act = bench.act(method, tenant, version)
-            _, seen = bench.run(act, bench.act("healthy", tenant, version)).results
-            if seen.config_hash != config_hash(act.config):
-                raise bench.broken(f"{method} did not bring version {version}")
-        bench.run(bench.act("destroy", tenant))
+    """Check ACT-5: `provision` updates an existing resource, and `update` creates a missing one."""
+    first, second = bench.tenant(), bench.tenant()
+    for tenant, methods in ((first, ("provision", "provision")), (second, ("update", "update"))):
+        for version, method in enumerate(methods, 1):
+            call = bench.call(method, tenant, version)
+            _, observed = bench.run(call, bench.call("healthy", tenant, version)).results
+            if observed.config_hash != config_hash(call.config):
+                raise bench.rule_broken(f"{method} did not bring version {version}")
+        bench.run(bench.call("destroy", tenant))
 
 
-def check_cut(method: str, bench: ComputeBench) -> str:
-    """CUT-1, CUT-2 and CUT-3."""
+def check_interrupted(method: str, bench: ComputeBench) -> str:
+    """Check CUT-1, CUT-2 and CUT-3: another process continues an operation that was killed."""
     longest = _measure(bench, method)
-    for _ in range(bench.target.cuts):
+    for _ in range(bench.target.kills):
         tenant = _prepare(bench, method)
-        bench.cut(bench.act(method, tenant, 2), longest=longest)
-        again = bench.act(method, tenant, 2)
+        bench.run_and_kill(bench.call(method, tenant, 2), longest=longest)
+        repeated = bench.call(method, tenant, 2)
         if method == "destroy":
-            bench.run(again)
+            bench.run(repeated)
             bench.expect(tenant, 0, "after a delete that was killed once")
             continue
-        _, seen = bench.run(again, bench.act("healthy", tenant, 2)).results
-        if seen.config_hash != config_hash(again.config):
-            raise bench.broken(f"{method} does not continue after a kill: {seen.state}")
+        _, observed = bench.run(repeated, bench.call("healthy", tenant, 2)).results
+        if observed.config_hash != config_hash(repeated.config):
+            raise bench.rule_broken(f"{method} does not continue after a kill: {observed.state}")
         bench.expect(tenant, 1, f"after a {method} that was killed once")
-        bench.run(bench.act("destroy", tenant))
+        bench.run(bench.call("destroy", tenant))
         bench.expect(tenant, 0, "after the delete")
-    return f"{bench.target.cuts} kills within {longest:.3f} s"
+    return f"{bench.target.kills} kills within {longest:.3f} s"
 
 
 def check_leftovers(bench: ComputeBench) -> str:
-    """CUT-4."""
+    """Check CUT-4: `destroy` removes what a killed `provision` has left."""
     longest = _measure(bench, "provision")
-    for _ in range(bench.target.cuts):
+    for _ in range(bench.target.kills):
         tenant = bench.tenant()
-        bench.cut(bench.act("provision", tenant), longest=longest)
-        bench.run(bench.act("destroy", tenant))
+        bench.run_and_kill(bench.call("provision", tenant), longest=longest)
+        bench.run(bench.call("destroy", tenant))
         bench.expect(tenant, 0, "after the delete of a tenant whose provision was killed")
-    return f"{bench.target.cuts} kills within {longest:.3f} s"
+    return f"{bench.target.kills} kills within {longest:.3f} s"
 
 
 def _prepare(bench: ComputeBench, method: str) -> str:
     tenant = bench.tenant()
     if method != "provision":
-        bench.run(bench.act("provision", tenant), bench.act("healthy", tenant))
+        bench.run(bench.call("provision", tenant), bench.call("healthy", tenant))
     return tenant
 
 
 def _measure(bench: ComputeBench, method: str) -> float:
     tenant = _prepare(bench, method)
-    longest = bench.measure(bench.act(method, tenant, 2))
-    bench.run(bench.act("destroy", tenant))
+    longest = bench.measure(bench.call(method, tenant, 2))
+    bench.run(bench.call("destroy", tenant))
     return longest
 
 
 def check_late_request(bench: ComputeBench) -> str:
-    """LATE-1."""
-    longest, waited = _measure(bench, "provision"), 0
-    for _ in range(bench.target.cuts):
+    """Check LATE-1: `inspect` sees what a late request makes, and `destroy` removes it."""
+    longest, waiting_deletes = _measure(bench, "provision"), 0
+    for _ in range(bench.target.kills):
         tenant = bench.tenant()
-        frozen = bench.start(bench.act("provision", tenant))
+        frozen = bench.start(bench.call("provision", tenant))
         bench.pause(longest)
         frozen.send_signal(signal.SIGSTOP)
         bench.story.append("  is frozen")
         # An engine with a lock may let the delete wait: then no request can come after it.
-        (gone,) = bench.run(bench.act("try_destroy", tenant)).results
-        waited += gone is None
+        (was_destroyed,) = bench.run(bench.call("try_destroy", tenant)).results
+        waiting_deletes += was_destroyed is None
         frozen.send_signal(signal.SIGCONT)
         frozen.wait()
         bench.story.append("  went on, and ended")
-        left = len(bench.look(tenant))
-        seen, _ = bench.run(bench.act("inspect", tenant), bench.act("destroy", tenant)).results
-        if left and seen.state is ResourceState.MISSING:
-            raise bench.broken("inspect does not see what a late request has made")
+        remaining = len(bench.list_resources(tenant))
+        observed, _ = bench.run(
+            bench.call("inspect", tenant), bench.call("destroy", tenant)
+        ).results
+        if remaining and observed.state is ResourceState.MISSING:
+            raise bench.rule_broken("inspect does not see what a late request has made")
         bench.expect(tenant, 0, "after the delete that follows a late request")
-    return f"{waited} of {bench.target.cuts} deletes waited for the frozen process"
+    return f"{waiting_deletes} of {bench.target.kills} deletes waited for the frozen process"
 
 
 def check_drifts(bench: ComputeBench) -> str:
-    """DRI-1."""
+    """Check DRI-1: `inspect` sees changes from outside, and `update` repairs them."""
     if not bench.target.drifts:
         raise CannotRun("the suite declares no drifts")
     for drift in bench.target.drifts:
         tenant = bench.tenant()
-        act = bench.act("provision", tenant)
-        bench.run(act, bench.act("healthy", tenant))
+        call = bench.call("provision", tenant)
+        bench.run(call, bench.call("healthy", tenant))
         bench.disturb(tenant, drift)
-        (seen,) = bench.run(bench.act("inspect", tenant)).results
+        (observed,) = bench.run(bench.call("inspect", tenant)).results
         spec = ComputeSpec(
             tenant=tenant,
             name=tenant,
             location="",
-            config=act.config,
-            config_hash=config_hash(act.config),
-            key_hashes=key_hashes(act.config),
+            config=call.config,
+            config_hash=config_hash(call.config),
+            key_hashes=key_hashes(call.config),
         )
-        if decide(spec, seen).action is Action.NOTHING:
-            raise bench.broken(f"inspect does not see the drift {drift!r}")
-        _, after = bench.run(bench.act("update", tenant), bench.act("healthy", tenant)).results
+        if decide(spec, observed).action is Action.NOTHING:
+            raise bench.rule_broken(f"inspect does not see the drift {drift!r}")
+        _, after = bench.run(bench.call("update", tenant), bench.call("healthy", tenant)).results
         if decide(spec, after).action is not Action.NOTHING:
-            raise bench.broken(f"update does not repair the drift {drift!r}")
-        bench.run(bench.act("destroy", tenant))
+            raise bench.rule_broken(f"update does not repair the drift {drift!r}")
+        bench.run(bench.call("destroy", tenant))
     return f"drifts: {', '.join(bench.target.drifts)}"
 
 
 def check_many(bench: ComputeBench) -> None:
-    """PAR-1."""
+    """Check PAR-1: many tenants at once get a resource each."""
     tenants = [bench.tenant() for _ in range(AT_ONCE)]
-    made = bench.run(*(bench.act("provision", tenant) for tenant in tenants), at_once=True).results
-    if len({tuple(result.resource_ids.items()) for result in made}) != AT_ONCE:
-        raise bench.broken("tenants share a resource")
+    created = bench.run(
+        *(bench.call("provision", tenant) for tenant in tenants), at_once=True
+    ).results
+    if len({tuple(result.resource_ids.items()) for result in created}) != AT_ONCE:
+        raise bench.rule_broken("tenants share a resource")
     for tenant in tenants:
         bench.expect(tenant, 1, "after many tenants at once")
-    bench.run(*(bench.act("destroy", tenant) for tenant in tenants), at_once=True)
+    bench.run(*(bench.call("destroy", tenant) for tenant in tenants), at_once=True)
 
 
 def check_same_at_once(bench: ComputeBench) -> None:
-    """PAR-2."""
+    """Check PAR-2: two processes with the same operation leave one resource, or none."""
     tenant = bench.tenant()
     for method, count in (("provision", 1), ("destroy", 0)):
-        children = [bench.start(*[bench.act(method, tenant)] * 3) for _ in range(2)]
+        children = [bench.start(*[bench.call(method, tenant)] * 3) for _ in range(2)]
         ended = [child.wait() for child in children]
         if not all(end.answer for end in ended):
-            raise bench.broken(
+            raise bench.rule_broken(
                 f"{method} of two processes at once failed", *ended[0].log.split("\n")
             )
         bench.expect(tenant, count, f"after {method} by two processes at once")
 
 
 def check_hostile_ids(bench: ComputeBench) -> None:
-    """IDS-1."""
+    """Check IDS-1: ids of any characters are told apart."""
     tenants = [bench.tenant(like) for like in HOSTILE]
-    bench.run(*(bench.act("provision", tenant) for tenant in tenants), at_once=True)
-    bench.run(bench.act("destroy", tenants[0]))
+    bench.run(*(bench.call("provision", tenant) for tenant in tenants), at_once=True)
+    bench.run(bench.call("destroy", tenants[0]))
     for tenant in tenants:
         bench.expect(tenant, int(tenant != tenants[0]), "after the delete of another tenant")
-    bench.run(*(bench.act("destroy", tenant) for tenant in tenants), at_once=True)
+    bench.run(*(bench.call("destroy", tenant) for tenant in tenants), at_once=True)
 
 
 def check_secrets(bench: ComputeBench) -> None:
-    """SEC-1."""
+    """Check SEC-1: no secret of a configuration is in a representation, a log line or a result."""
     tenant = bench.tenant()
     config = bench.target.secret_config(CANARY)
     if CANARY not in repr(config):
         raise CannotRun("the suite's secret configuration does not hold the secret")
-    acts = [
-        attrs.evolve(bench.act(method, tenant), config=config)
+    calls = [
+        attrs.evolve(bench.call(method, tenant), config=config)
         for method in ("provision", "healthy", "update", "destroy")
     ]
-    for text in bench.run(*acts).texts:
+    for text in bench.run(*calls).texts:
         if CANARY in text:
-            raise bench.broken("a secret is shown", text.replace(CANARY, "SECRET"))
+            raise bench.rule_broken("a secret is shown", text.replace(CANARY, "SECRET"))

@@ -20,7 +20,7 @@ class DockerTarget:
     """
 
     label: str
-    cuts: int = 10
+    kills: int = 10
     drifts: tuple[str, ...] = (
         "stopped",
         "killed",
@@ -50,7 +50,7 @@ class DockerTarget:
             "more": secret,
         }
 
-    async def look(self, tenant: str) -> Collection[str]:
+    async def list_resources(self, tenant: str) -> Collection[str]:
         return TenantContainers(tenant).ids
 
     async def disturb(self, tenant: str, drift: str) -> None:

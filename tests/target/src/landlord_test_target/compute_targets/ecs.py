@@ -19,7 +19,7 @@ class EcsTarget:
     aws: Aws
     cluster: str
     definitions: Mapping[int, str]
-    cuts: int = 10
+    kills: int = 10
     drifts: tuple[str, ...] = ("deleted", "redefined", "scaled", "untagged")
 
     @classmethod
@@ -47,7 +47,7 @@ class EcsTarget:
         role = {"role_arn": ROLE, "external_id": secret}
         return {**self.config(1), "assume_role": role, "more": secret}
 
-    async def look(self, tenant: str) -> Collection[Any]:
+    async def list_resources(self, tenant: str) -> Collection[Any]:
         return self.services(tenant)
 
     async def disturb(self, tenant: str, drift: str) -> None:

@@ -17,7 +17,7 @@ class FolderTarget:
     """A folder with a file for each tenant."""
 
     folder: Path
-    cuts: int = 10
+    kills: int = 10
     drifts: tuple[str, ...] = ("removed", "changed", "emptied")
 
     @property
@@ -30,7 +30,7 @@ class FolderTarget:
     def secret_config(self, secret: str) -> dict[str, Any]:
         return {"text": secret}
 
-    async def look(self, tenant: str) -> Collection[object]:
+    async def list_resources(self, tenant: str) -> Collection[object]:
         return list(self.folder.glob(f"{digest_of(tenant)}*"))
 
     async def disturb(self, tenant: str, drift: str) -> None:

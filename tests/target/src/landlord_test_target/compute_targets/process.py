@@ -27,7 +27,7 @@ class ProcessTarget:
     """The processes of this machine, and a folder with a folder for each tenant."""
 
     folder: Path
-    cuts: int = 10
+    kills: int = 10
     drifts: tuple[str, ...] = ("command killed", "runner killed", "folder removed")
 
     @property
@@ -41,7 +41,7 @@ class ProcessTarget:
         env = {"STATUS": "200", "KEY": secret}
         return {**self.config(1), "env": env}
 
-    async def look(self, tenant: str) -> Collection[psutil.Process | Path]:
+    async def list_resources(self, tenant: str) -> Collection[psutil.Process | Path]:
         """List the tenant's commands; without one, its folder and its claims of ports."""
         folder = self.folder / digest_of(tenant)
         claims = [

@@ -23,16 +23,16 @@ from landlord_engines_core.models import config_hash, key_hashes
 from landlord_engines_core.plugins import load_compute_engine
 from landlord_engines_core.settings import Sources, check_section
 
-__all__ = ["Act", "Acts", "Done", "create_engine", "make_spec", "perform"]
+__all__ = ["Call", "CallBatch", "CallResults", "create_engine", "make_spec", "run_calls"]
 
-LONGEST = 20.0
+LONGEST_RETRY = 20.0
 """Seconds for which a call is tried again, and for which a resource may take to become healthy."""
 
 _PAUSE = 0.05
 
 
 @attrs.frozen(kw_only=True)
-class Act:
+class Call:
     """One call: ``provision``, ``update``, ``destroy`` or ``inspect``.
 
     ``healthy`` inspects until the resource is healthy. ``try_destroy`` returns ``None`` for a busy target.
@@ -44,24 +44,24 @@ class Act:
 
 
 @attrs.frozen(kw_only=True)
-class Acts:
+class CallBatch:
     """Calls of one process.
 
     Attributes:
         section: The section ``compute.<name>``.
         at_once: Whether all calls run at the same time.
-        begun: A file that is created right before the first call.
+        start_file: A file that is created right before the first call.
     """
 
     engine: str
     section: Mapping[str, object] = attrs.field(repr=False)
-    acts: tuple[Act, ...]
+    calls: tuple[Call, ...]
     at_once: bool = False
-    begun: Path | None = None
+    start_file: Path | None = None
 
 
 @attrs.frozen(kw_only=True)
-class Done:
+class CallResults:
     """Results of the calls, with all texts that the engine showed.
 
     Attributes:
@@ -74,7 +74,7 @@ class Done:
 
 
 @attrs.frozen
-class _Nothing:
+class _NoWorkerSettings:
     """The section of no worker engine."""
 
 
@@ -94,66 +94,68 @@ def create_engine(
         flags={},
         compute_type=lambda _: factory.settings_type,
     )
-    read = sources.load("conformance", _Nothing).settings.compute[factory.info.name]
-    check_section(read.settings)
-    context = ComputeContext(settings=read.settings, defaults=read.defaults, logger=lines)
+    own_section = sources.load("conformance", _NoWorkerSettings).settings.compute[factory.info.name]
+    check_section(own_section.settings)
+    context = ComputeContext(
+        settings=own_section.settings, defaults=own_section.defaults, logger=lines
+    )
     return factory.create_engine(context)
 
 
-def make_spec(engine: ComputeEngine, act: Act) -> ComputeSpec:
+def make_spec(engine: ComputeEngine, call: Call) -> ComputeSpec:
     """Make the spec that the lifecycle would send."""
     return ComputeSpec(
-        tenant=act.tenant,
-        name=f"name of {act.tenant}",
-        location=engine.location(act.config),
-        config=act.config,
-        config_hash=config_hash(act.config),
-        key_hashes=key_hashes(act.config),
+        tenant=call.tenant,
+        name=f"name of {call.tenant}",
+        location=engine.location(call.config),
+        config=call.config,
+        config_hash=config_hash(call.config),
+        key_hashes=key_hashes(call.config),
     )
 
 
-def perform(acts: Acts) -> Done:
+def run_calls(batch: CallBatch) -> CallResults:
     """Perform all calls with a new engine."""
     try:
-        _, factory = load_compute_engine(acts.engine)
+        _, factory = load_compute_engine(batch.engine)
     except PluginError as error:
         raise CannotRun(f"the engine cannot be loaded: {error}") from None
-    return asyncio.run(_perform(factory, acts))
+    return asyncio.run(_run_calls(factory, batch))
 
 
-async def _perform(factory: ComputeEngineFactory, acts: Acts) -> Done:
+async def _run_calls(factory: ComputeEngineFactory, batch: CallBatch) -> CallResults:
     lines = Lines()
-    engine = create_engine(factory, acts.section, lines)
-    if acts.begun is not None:
-        acts.begun.touch()
-    calls = [_call(engine, act) for act in acts.acts]
-    if acts.at_once:
-        results = await asyncio.gather(*calls)
+    engine = create_engine(factory, batch.section, lines)
+    if batch.start_file is not None:
+        batch.start_file.touch()
+    coroutines = [_make_call(engine, call) for call in batch.calls]
+    if batch.at_once:
+        results = await asyncio.gather(*coroutines)
     else:
-        results = [await call for call in calls]
+        results = [await coroutine for coroutine in coroutines]
     await engine.aclose()
     texts = (repr(engine), *map(repr, results))
-    return Done(results=tuple(results), texts=(*texts, *lines.texts))
+    return CallResults(results=tuple(results), texts=(*texts, *lines.texts))
 
 
-async def _call(engine: ComputeEngine, act: Act) -> Any:
-    spec = make_spec(engine, act)
+async def _make_call(engine: ComputeEngine, call: Call) -> Any:
+    spec = make_spec(engine, call)
     try:
-        if act.method == "healthy":
+        if call.method == "healthy":
             return await _wait_healthy(engine, spec)
-        if act.method == "try_destroy":
-            return await _try_destroy(engine, spec)
-        if act.method in ("provision", "update"):
-            method = getattr(engine, act.method)
-            return await _insist(lambda: method(spec))
-        method = getattr(engine, act.method)
-        return await _insist(lambda: method(spec.tenant, spec.location))
+        if call.method == "try_destroy":
+            return await _destroy_if_idle(engine, spec)
+        if call.method in ("provision", "update"):
+            method = getattr(engine, call.method)
+            return await _retry_while_busy(lambda: method(spec))
+        method = getattr(engine, call.method)
+        return await _retry_while_busy(lambda: method(spec.tenant, spec.location))
     except ComputeRefused as error:
         return f"refused: {error}"
 
 
 async def _wait_healthy(engine: ComputeEngine, spec: ComputeSpec) -> Observation:
-    until = monotonic() + LONGEST
+    until = monotonic() + LONGEST_RETRY
     while True:
         observed = await engine.inspect(spec.tenant, spec.location)
         if observed.state is ResourceState.HEALTHY or monotonic() > until:
@@ -161,16 +163,16 @@ async def _wait_healthy(engine: ComputeEngine, spec: ComputeSpec) -> Observation
         await asyncio.sleep(_PAUSE)
 
 
-async def _try_destroy(engine: ComputeEngine, spec: ComputeSpec) -> bool | None:
+async def _destroy_if_idle(engine: ComputeEngine, spec: ComputeSpec) -> bool | None:
     try:
         return await engine.destroy(spec.tenant, spec.location)
     except ComputeUnavailable:
         return None
 
 
-async def _insist(call: Callable[[], Awaitable[Any]]) -> Any:
+async def _retry_while_busy(call: Callable[[], Awaitable[Any]]) -> Any:
     """Repeat a call until the target is not busy, as the lifecycle does."""
-    until = monotonic() + LONGEST
+    until = monotonic() + LONGEST_RETRY
     while True:
         try:
             return await call()
