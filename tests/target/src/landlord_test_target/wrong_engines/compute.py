@@ -36,8 +36,8 @@ factory = own(Wrong)
 """
 
 _BELIEVES = """
-import landlord_engines_core.conformance.compute.acts as acts
-acts.LONGEST = 0.5
+import landlord_engines_core.conformance.compute.calls as calls
+calls.LONGEST_RETRY = 0.5
 class Wrong(FolderCompute):
     async def _change(self, name, work):
         begun = self._folder.parent / f"begun-{name}"
@@ -189,8 +189,8 @@ factory = own(Picky)
 class Unhealthy(FolderCompute):
     async def inspect(self, tenant, location):
         return attrs.evolve(await super().inspect(tenant, location), state=ResourceState.FAILED)
-import landlord_engines_core.conformance.compute.acts as acts
-acts.LONGEST = 0.5
+import landlord_engines_core.conformance.compute.calls as calls
+calls.LONGEST_RETRY = 0.5
 factory = own(Unhealthy)
 """,
     "busy": """
@@ -223,8 +223,8 @@ class Locking(FolderCompute):
 factory = own(Locking)
 """,
     "always-busy": """
-import landlord_engines_core.conformance.compute.acts as acts
-acts.LONGEST = 0.3
+import landlord_engines_core.conformance.compute.calls as calls
+calls.LONGEST_RETRY = 0.3
 class Busy(FolderCompute):
     async def destroy(self, tenant, location): raise ComputeUnavailable("busy")
 factory = own(Busy)
@@ -239,8 +239,8 @@ factory = own(Stubborn)
     "blind": """
 class Blind(FolderCompute):
     async def update(self, spec): return ComputeResult()
-import landlord_engines_core.conformance.compute.acts as acts
-acts.LONGEST = 0.5
+import landlord_engines_core.conformance.compute.calls as calls
+calls.LONGEST_RETRY = 0.5
 factory = own(Blind)
 """,
     "broken": """
