@@ -30,12 +30,17 @@ if __name__ == "__main__":
     plan = Plan()
     parser.add_argument("--jobs", type=int, default=plan.jobs)
     parser.add_argument("--tenants", type=int, default=plan.tenants)
-    parser.add_argument("--every", type=int, default=plan.every, help="jobs between two looks")
+    parser.add_argument(
+        "--every", type=int, default=plan.jobs_per_sample, help="jobs between two samples"
+    )
     results = Path(__file__).parents[1] / "results"
     parser.add_argument("--into", type=Path, default=results, help="the folder for results")
     chosen = parser.parse_args()
     sys.exit(
         run_async(
-            main(Plan(jobs=chosen.jobs, tenants=chosen.tenants, every=chosen.every), chosen.into)
+            main(
+                Plan(jobs=chosen.jobs, tenants=chosen.tenants, jobs_per_sample=chosen.every),
+                chosen.into,
+            )
         )
     )

@@ -44,7 +44,7 @@ class Churn:
         tenants: All tenants; each client has its share.
         clients: The number of simultaneous jobs.
         jobs: The number of ended jobs.
-        visits: The number of visits of each kind.
+        stages: The number of stages of each kind.
     """
 
     landlord: Landlord
@@ -55,7 +55,7 @@ class Churn:
     tenants: list[Tenant]
     clients: int
     jobs: int = attrs.field(default=0, init=False)
-    visits: Counter[str] = attrs.field(factory=Counter, init=False)
+    stages: Counter[str] = attrs.field(factory=Counter, init=False)
     _shares: list[deque[Tenant]] = attrs.field(init=False)
 
     @_shares.default
@@ -69,13 +69,13 @@ class Churn:
         return sum(tenant.lives for tenant in self.tenants)
 
     async def until(self, jobs: int) -> None:
-        """Visit tenants until this many jobs have ended."""
+        """Carry out stages until this many jobs have ended."""
         async with asyncio.TaskGroup() as group:
             for share in self._shares:
                 group.create_task(self._client(share, jobs))
 
     async def _client(self, share: deque[Tenant], jobs: int) -> None:
-        visits: Mapping[str, Callable[[Tenant], Awaitable[None]]] = {
+        stages: Mapping[str, Callable[[Tenant], Awaitable[None]]] = {
             "create": self._create,
             "update": self._update,
             "repeat": self._repeat,
@@ -88,9 +88,9 @@ class Churn:
         while self.jobs < jobs:
             tenant = share[0]
             share.rotate(-1)
-            if visit := tenant.next():
-                await visits[visit](tenant)
-                self.visits[visit] += 1
+            if stage := tenant.next():
+                await stages[stage](tenant)
+                self.stages[stage] += 1
 
     async def _create(self, tenant: Tenant) -> None:
         tenant.version += 1

@@ -1,7 +1,7 @@
 """The tenants of a soak and their operations: equal in every run, and steady after four rounds.
 
-Each round visits every tenant once. A life has four visits, and then another life begins in its place.
-The first lives are shorter, so that in each round a quarter of the tenants ends and another begins.
+Each round carries out the next stage of every tenant's life. A life has four stages, and then another
+life begins in its place. The first lives are shorter, so that in each round a quarter of the tenants ends and another begins.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ LIVES = (
     ("create", "hold", "remake", "delete"),
     ("create", "drift", "update", "archive"),
 )
-"""The visits of a life.
+"""The stages of a life.
 
 create, update, delete: One job each.
 repeat: A job with the current configuration.
@@ -34,7 +34,7 @@ KEYS = UUID("c6b1c1c5-56e8-4a3a-8f9c-1d6a9d3f2f5e")
 
 @attrs.define(kw_only=True)
 class Tenant:
-    """One tenant, its successors under the same number, and their visits.
+    """One tenant, its successors under the same number, and their stages.
 
     Attributes:
         number: The tenant's number.
@@ -55,7 +55,7 @@ class Tenant:
         self._ahead = self._visits()
 
     def next(self) -> str:
-        """Return the operation of the next visit; empty before the tenant's birth."""
+        """Return the operation of the next stage; empty before the tenant's birth."""
         return next(self._ahead)
 
     def _visits(self) -> Iterator[str]:

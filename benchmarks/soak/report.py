@@ -49,7 +49,7 @@ def write(folder: Path, soaked: Soaked) -> None:
     document = {
         "machine": {"processors": psutil.cpu_count(), "python": platform.python_version()},
         "plan": attrs.asdict(soaked.plan),
-        "visits": soaked.visits,
+        "stages": soaked.stages,
         "slopes": {name: slope(soaked.samples, name) for name in ROWS},
         "samples": [attrs.asdict(sample) for sample in soaked.samples],
     }

@@ -46,13 +46,13 @@ class Plan:
     Attributes:
         jobs: The number of jobs.
         tenants: The number of tenants; three quarters of them have a resource at any time.
-        every: The number of jobs between two samples.
+        jobs_per_sample: The number of jobs between two samples.
         clients: The number of simultaneous jobs.
     """
 
     jobs: int = 100_000
     tenants: int = 10_000
-    every: int = 4_000
+    jobs_per_sample: int = 4_000
     clients: int = 32
 
 
@@ -62,7 +62,7 @@ class Soaked:
 
     plan: Plan
     samples: Sequence[Sample]
-    visits: Counter[str]
+    stages: Counter[str]
 
 
 async def soak(plan: Plan) -> AsyncIterator[Soaked]:
@@ -76,12 +76,12 @@ async def soak(plan: Plan) -> AsyncIterator[Soaked]:
     samples: list[Sample] = []
     async with _run_all(plan) as (churn, server):
         began = time.monotonic()
-        for goal in range(plan.every, plan.jobs + 1, plan.every):
+        for goal in range(plan.jobs_per_sample, plan.jobs + 1, plan.jobs_per_sample):
             await churn.until(goal)
             await _wait_idle(churn)
             seconds = time.monotonic() - began
             samples.append(await take_sample(churn, server, seconds))
-            yield Soaked(plan=plan, samples=samples, visits=churn.visits)
+            yield Soaked(plan=plan, samples=samples, stages=churn.stages)
 
 
 @asynccontextmanager

@@ -20,9 +20,9 @@ from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.signals import LAST_RESORT, Control
 from landlord_engines_core.tracing import start_export, stop_export
 
-__all__ = ["WITHOUT_LANDLORD", "run_process", "run_worker"]
+__all__ = ["NO_LANDLORD_WARNING", "run_process", "run_worker"]
 
-WITHOUT_LANDLORD = (
+NO_LANDLORD_WARNING = (
     "a configuration that changes while a job runs, or whose job is lost, stays unnoticed"
 )
 """The consequence of a missing ``worker.landlord_api_url``; Landlord's example has none."""
@@ -177,7 +177,7 @@ class _Worker:
             self.logger.warning(
                 "Landlord's API is not configured",
                 setting="worker.landlord_api_url",
-                consequence=WITHOUT_LANDLORD,
+                consequence=NO_LANDLORD_WARNING,
             )
 
     def _build_probes(self) -> Probes:
