@@ -414,4 +414,4 @@ async def test_jobs_of_the_latest_version_are_not_moved(restate: Restate, mover:
         await mover.move(NEW, dry_run=False)
 
     assert "register --make-latest" in caught.value.hint
-    assert restate.asked == []
+    assert restate.requests == []
