@@ -136,7 +136,7 @@ def test_killed_jobs_are_forgotten(monkeypatch: pytest.MonkeyPatch, recorder: Re
         with recorder.job(f"inv_{number}"):
             pass
 
-    assert list(recorder._first_seen) == ["inv_2", "inv_3"]
+    assert list(recorder._jobs) == ["inv_2", "inv_3"]
 
 
 def test_nothing_is_recorded_outside_of_a_job(
