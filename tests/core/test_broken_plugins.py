@@ -17,7 +17,7 @@ import attrs
 import pytest
 from click.testing import CliRunner
 
-from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES
+from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES, read_catalog
 from landlord_engines_core.cli import checking
 from landlord_engines_core.cli.checking import run_check
 from landlord_engines_core.cli.commands import landlord_host
@@ -176,6 +176,10 @@ BY_CHECK = (
 )
 
 
+MEASURED = ("takes-sigterm", "wrong-type", "exits-at-once", "compute-none")
+"""The plugins of which coverage measures the processes."""
+
+
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """An import path on which only these distributions are installed."""
@@ -246,6 +250,40 @@ def test_the_list_names_each_plugin_that_cannot_be_loaded_and_the_next_step() ->
     assert compute_none["declares"] == {"contract": 1, "capabilities": {}}
 
 
+# The tests above and below ask more engines than coverage should measure.
+def test_each_engine_of_a_list_is_asked_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugins = [each for each in (*BY_IMPORT, *BY_CHECK) if each.name in MEASURED]
+    for plugin in plugins:
+        plugin.install(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path[:-1], str(tmp_path)])
+
+    result = CliRunner().invoke(landlord_host, ["engines", "--wide", "--json"])
+
+    document = json.loads(result.stdout)
+    asked = [each for each in plugins if each in BY_IMPORT]
+    assert [each for each in asked if not is_listed(each, document)] == []
+    (compute_none,) = entries("compute-none", document)
+    assert compute_none["declares"] == {"contract": 1, "capabilities": {}}
+
+
+def test_an_engine_that_blocks_the_interpreter_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import ctypes\nctypes.PyDLL(None).sleep(600)"
+    write_distribution(tmp_path, "blocker", {"blocker": "blocker:factory"}, code)
+    monkeypatch.setattr(sys, "path", [*sys.path[:-1], str(tmp_path)])
+    # Above the time until the engine blocks: until then, the child itself could report the limit.
+    monkeypatch.setattr(describe, "LONGEST_STAGE", 2.0)
+    (engine,) = read_catalog().find_named(WORKER_ENGINES, "blocker")
+
+    trial = describe.describe_engine(engine)
+
+    (failure,) = trial.failures
+    assert "did not end within 2 s, and blocks the interpreter" in failure.message
+
+
 def checked(broken: Broken) -> Trial:
     """What ``check`` finds of a plugin."""
     values = {"worker.register_timeout": "2s"}
@@ -303,8 +341,11 @@ def invoked(*arguments: str) -> tuple[int, Mapping[str, Any]]:
     ],
 )
 def test_a_check_ends_with_the_code_of_its_first_failure(
-    name: str, code: str, exit_code: int
+    name: str, code: str, exit_code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name != "bad-hangs:hangs":
+        # No other one waits, and a sound engine may be slow on a busy machine.
+        monkeypatch.setattr(checking, "LONGEST_STAGE", 120.0)
     ended, document = invoked("--engine", name)
     failures = [check["failure"] for check in document["checks"] if check["failure"]]
 

@@ -16,8 +16,11 @@ from typing import Any
 
 import pytest
 
+from landlord_test_target.alerts import read_alerts
+from landlord_test_target.dashboard import read_panels
 from landlord_test_target.forks import Host, fork_piped_host
 from landlord_test_target.harness import free_port
+from landlord_test_target.promql import find_unknown_names, read_series
 from landlord_test_target.scrape import PREFIX, samples, states
 
 ROOT = Path(__file__).parents[2]
@@ -623,27 +626,52 @@ def test_an_invalid_probe_address_ends_with_2(start: Start) -> None:
     assert "worker.probe_address must be host:port" in text
 
 
-def test_the_documented_table_of_metrics_matches_a_worker(start: Start) -> None:
+@pytest.fixture
+def metrics_text(start: Start) -> str:
+    """Return the metrics of a worker that has had no job."""
     port = free_port()
     process = start(
         "",
         f"--set=worker.probe_address=127.0.0.1:{port}",
         "--set=worker.compute_provider=mock",
     )
-
     with wait_line(process, "listens"):
         text = read_probe(port, "/metrics")[1]
+    process.terminate()
+    assert wait_end(process)[0] == 0
+    return text
 
-    kinds = re.findall(rf"^# TYPE {PREFIX}(\w+) (\w+)$", text, re.MULTILINE)
-    in_metrics = {(name, kind, *_labels(text, name)) for name, kind in kinds}
+
+def test_the_documented_table_of_metrics_matches_a_worker(metrics_text: str) -> None:
+    kinds = re.findall(rf"^# TYPE {PREFIX}(\w+) (\w+)$", metrics_text, re.MULTILINE)
+    in_metrics = {(name, kind, *_labels(metrics_text, name)) for name, kind in kinds}
     document = (ROOT / "docs" / "operating" / "monitor.md").read_text()
     rows = re.findall(rf"^\| `{PREFIX}(\w+)` \| (\w+) \|([^|]*)\|", document, re.MULTILINE)
     in_document = {
         (name, kind, *sorted(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows
     }
+
     assert in_document == in_metrics
-    process.terminate()
-    assert wait_end(process)[0] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no process metrics")
+def test_the_dashboard_and_the_alerts_name_only_what_a_worker_shows(metrics_text: str) -> None:
+    series = read_series(metrics_text)
+    expressions = {
+        target.expression: target.legend for panel in read_panels() for target in panel.targets
+    }
+    expressions |= {
+        alert.expression: " ".join(alert.annotations.values()) for alert in read_alerts()
+    }
+
+    unknown = [
+        (expression, name)
+        for expression, text in expressions.items()
+        for name in find_unknown_names(expression, text, series)
+    ]
+
+    assert len(expressions) > 40
+    assert unknown == []
 
 
 def _labels(text: str, name: str) -> list[str]:

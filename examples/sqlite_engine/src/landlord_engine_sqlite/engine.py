@@ -89,8 +89,8 @@ class SqliteEngine(WorkerEngine):
         await self._tasks.drain(grace)
 
     def _lease(self, store: Store) -> Lease[tuple[int, int]]:
-        async def extend() -> Collection[tuple[int, int]]:
-            return store.extend(self._owner, self.settings.lease)
+        async def extend(running: Collection[tuple[int, int]]) -> Collection[tuple[int, int]]:
+            return store.extend(self._owner, running, self.settings.lease)
 
         return Lease(
             tasks=self._tasks,
