@@ -52,7 +52,7 @@ _SERVICE = "landlord-worker"
 _DEFAULTS = {"OTEL_TRACES_EXPORTER": "otlp", OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf"}
 """The specification's defaults. The SDK leaves them to whoever configures it."""
 
-_MAX_JOBS = 10_000
+_MAX_JOBS = 2_000
 """Jobs whose span is kept between their attempts; a killed job never ends."""
 
 _NO_FAILURES = (Queued, StillRunning, Superseded)
