@@ -60,7 +60,7 @@ def install_editable(
 ) -> None:
     """Install all distributions, the examples, the package of the tests and a group of tools, editable."""
     core, restate, stub = (f"./{name}" for name in DISTRIBUTIONS)
-    examples = (f"./examples/{name}_engine" for name in ("direct", "folder", "sqlite"))
+    examples = (f"./examples/{name}_engine" for name in ("folder", "sqlite"))
     folders = (core + ENGINES, restate + extra, stub, *examples, "./tests/target")
     editable = (argument for folder in folders for argument in ("-e", folder))
     # Build isolation would create an environment for each of them, in 8 s of processor time.
