@@ -33,9 +33,8 @@ NO_LANDLORD_WARNING = (
 )
 """The consequence of a missing ``worker.landlord_api_url``; Landlord's example has none."""
 
-
 LAST_EXPORT = 5.0
-"""Seconds for the export of the last spans if the worker ends without a drain."""
+"""Seconds for the export of the last spans at most: their receiver may be away."""
 
 
 async def run_process(
@@ -160,10 +159,10 @@ class _Worker:
             )
 
     async def _export_last_spans(self) -> None:
-        """Export the remaining spans until the drain's deadline; at once after a second signal."""
+        """Export the remaining spans, within the drain, unless a second signal came."""
         now = asyncio.get_running_loop().time()
-        deadline = now if self.control.force.is_set() else self.lifecycle.deadline
-        if not await stop_export(now + LAST_EXPORT if deadline is None else deadline):
+        latest = now + (0.0 if self.control.force.is_set() else LAST_EXPORT)
+        if not await stop_export(min(latest, self.lifecycle.deadline or latest)):
             self.logger.warning("the last spans were not exported in time")
 
     def _log_start(self) -> None:
