@@ -11,6 +11,8 @@ import attrs
 ROOT = Path(__file__).parents[4]
 
 OWN_TESTS = {
+    "docs/first-compute-engine.md": "test_first_engine.py",
+    "docs/first-engine.md": "test_first_engine.py",
     "docs/operating/backup.md": "test_backup.py",
     "docs/operating/containers.md": "docker/test_worker_image.py",
     "docs/operating/install.md": "test_install_path.py",
