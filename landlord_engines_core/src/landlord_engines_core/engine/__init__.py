@@ -15,6 +15,7 @@ from landlord_engines_core.engine.contract import (
 from landlord_engines_core.engine.local_backend import Dispatcher, LocalBackend, StartLocalBackend
 from landlord_engines_core.engine.moving import MoveOutcome, MoveReport, MoveResult
 from landlord_engines_core.engine.registration import Registration, RegistrationState
+from landlord_engines_core.engine.tenants import JobState, OpenJob, TenantStatus
 
 __all__ = [
     "CONTRACT",
@@ -24,15 +25,18 @@ __all__ = [
     "EngineFactory",
     "EngineInfo",
     "HostInfo",
+    "JobState",
     "LocalBackend",
     "MoveOutcome",
     "MoveReport",
     "MoveResult",
+    "OpenJob",
     "Registration",
     "RegistrationState",
     "ResyncTenant",
     "RunJob",
     "StartLocalBackend",
     "Support",
+    "TenantStatus",
     "WorkerEngine",
 ]
