@@ -213,14 +213,17 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
-def endings(session: nox.Session) -> None:
-    """Kill jobs while requests are late, and look what is left: `nox -s endings -- --seed 7`.
+def killed_jobs(session: nox.Session) -> None:
+    """Kill jobs while requests are late, and check what is left: `nox -s killed_jobs -- --seed 7`.
 
-    Not part of a plain run, which runs two cases on the tests' target. `--stories DIR` keeps a timeline
+    Not part of a plain run, which runs two cases on the tests' target. `--records DIR` keeps a timeline
     of each case.
     """
     install_editable(session, "test", extra=LOCAL)
-    files = ("tests/e2e/docker/test_endings.py", "tests/e2e/test_endings.py")
+    files = (
+        "tests/e2e/docker/test_killed_job_campaign.py",
+        "tests/e2e/test_killed_job_campaign.py",
+    )
     size = (*WHOLE, "--cases=40", "--step-timeout=20")
     session.run("pytest", "-s", *files, *size, *session.posargs)
 

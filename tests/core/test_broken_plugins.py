@@ -22,7 +22,8 @@ from landlord_engines_core.cli import checking
 from landlord_engines_core.cli.checking import run_check
 from landlord_engines_core.cli.commands import landlord_host
 from landlord_engines_core.cli.options import Options
-from landlord_engines_core.trial import Trial, describe
+from landlord_engines_core.trial import describe
+from landlord_engines_core.trial.result import Trial
 from landlord_test_target.forks import fork_piped_host
 from landlord_test_target.installing import link_packages, write_distribution
 

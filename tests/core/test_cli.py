@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from pytest_httpserver import HTTPServer
 
-from landlord_engines_core.cli import commands, options
-from landlord_engines_core.cli.options import build_logger
+from landlord_engines_core.cli import loading, local_stack
+from landlord_engines_core.cli.loading import build_logger
 from landlord_engines_core.settings import LogSettings
 from landlord_test_target.forks import fork_host
 
@@ -237,7 +237,7 @@ def test_on_a_terminal_the_awaited_event_is_shown_while_the_command_waits(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 
-    with commands._show_progress("a page"):
+    with local_stack._show_progress("a page"):
         before = capsys.readouterr().out
 
     assert before == "  ... a page\r"
@@ -358,8 +358,8 @@ def test_no_color_is_heeded(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *, color: bool
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(options, "_environment", lambda: environment)
-    monkeypatch.setattr(options, "configure", lambda **given: asked.append(given["color"]))
+    monkeypatch.setattr(loading, "_environment", lambda: environment)
+    monkeypatch.setattr(loading, "configure", lambda **given: asked.append(given["color"]))
 
     build_logger("info", LogSettings())
 

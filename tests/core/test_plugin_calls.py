@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from landlord_engines_core.errors import ComputeRefused, EngineFailed
-from landlord_engines_core.plugin_calls import Door, Origin, _read_owners, find_origin
+from landlord_engines_core.plugin_calls import Door
+from landlord_engines_core.plugin_origins import Origin, _read_owners, find_origin
 
 DOOR = Door(engine="worker engine own", failure=EngineFailed)
 

@@ -285,7 +285,7 @@ async def test_slots_that_are_never_released_fail_the_probe() -> None:
 async def test_metrics_are_shown_in_prometheus_form() -> None:
     one = build_probed(Engine())
     heartbeat = one.probes.heartbeat
-    one.probes.metrics.watch_loop(heartbeat.silent_for, lambda: heartbeat.tasks)
+    one.probes.metrics.worker.watch_loop(heartbeat.silent_for, lambda: heartbeat.tasks)
 
     async with serve_probes(one):
         status, text = await asyncio.to_thread(one.ask, "/metrics")

@@ -5,6 +5,7 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import ComputeRefused
 from landlord_engines_core.landlord import LandlordClient
+from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import Job, Operation, Placement, Record, Tenant, merge
 from landlord_engines_core.resolution import Resolver, find_tenant_engine
 from landlord_test_target.in_memory import RecordingLogger
@@ -32,6 +33,7 @@ def resolver(
         ttl=60,
         max_config_bytes=1000,
         logger=RecordingLogger(),
+        metrics=Metrics().caches,
     )
 
 
@@ -169,6 +171,7 @@ async def test_an_expired_answer_is_used_and_logged(httpserver: HTTPServer) -> N
         ttl=0,
         max_config_bytes=1000,
         logger=logger,
+        metrics=Metrics().caches,
     )
 
     configs = [await chosen.effective_config("a", {}) for _ in range(2)]

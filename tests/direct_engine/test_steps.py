@@ -42,10 +42,10 @@ class JobsFile:
             job_id=self.store.send(b"{}"),
             store=self.store,
             jobs=self.process,
-            is_wanted=self.is_wanted,
+            is_desired=self.is_desired,
         )
 
-    async def is_wanted(self, tenant: str) -> bool | None:
+    async def is_desired(self, tenant: str) -> bool | None:
         _ = tenant
         return self.landlord_answer
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 from landlord_engines_restate.local import server as local_server
 from landlord_engines_restate.local.binary import server_binary
 from landlord_engines_restate.local.server import RestateServer
-from landlord_test_target.harness import Target, World
+from landlord_test_target.harness import Harness, Target
 from landlord_test_target.target import target_server
 
 # The default is 30 s. A restate-server on a busy machine replays its log for longer (seen at a load of
@@ -57,11 +57,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--overload", type=int, default=60, help="how many jobs test_overload.py sends"
     )
     parser.addoption("--burst", type=int, default=200, help="how many test_descriptors.py sends")
-    parser.addoption("--cases", type=int, default=2, help="how many test_endings.py plays")
+    parser.addoption(
+        "--cases", type=int, default=2, help="how many test_killed_job_campaign.py runs"
+    )
     parser.addoption(
         "--step-timeout", type=float, default=4.0, help="its workers' step_timeout in s"
     )
-    parser.addoption("--stories", type=Path, default=None, help="where it keeps their stories")
+    parser.addoption(
+        "--records", type=Path, default=None, help="the folder for its records of cases"
+    )
     parser.addoption("--operations", type=int, default=20, help="how many it has asked for")
     parser.addoption("--rolls", type=int, default=1, help="how many test_shared_address.py does")
     parser.addoption("--stride", type=int, default=0, help="test_every_point.py takes each nth")
@@ -88,7 +92,7 @@ async def restate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Res
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def own_restate(tmp_path: Path) -> AsyncIterator[RestateServer]:
+async def dedicated_restate(tmp_path: Path) -> AsyncIterator[RestateServer]:
     """A restate-server that a test may stop, wipe and start again."""
     server = RestateServer(binary=await server_binary(), folder=tmp_path / "restate")
     await server.start()
@@ -125,27 +129,31 @@ def target(target_url: str, http: aiohttp.ClientSession) -> Target:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def world(
+async def harness(
     restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
-) -> AsyncIterator[World]:
-    async with aclosing(World(restate=restate, target=target, http=http, folder=tmp_path)) as world:
-        yield world
+) -> AsyncIterator[Harness]:
+    async with aclosing(
+        Harness(restate=restate, target=target, http=http, folder=tmp_path)
+    ) as harness:
+        yield harness
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def second_world(
+async def second_harness(
     restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
-) -> AsyncIterator[World]:
+) -> AsyncIterator[Harness]:
     """A second service name with its own workers, on the same restate-server."""
-    async with aclosing(World(restate=restate, target=target, http=http, folder=tmp_path)) as world:
-        yield world
+    async with aclosing(
+        Harness(restate=restate, target=target, http=http, folder=tmp_path)
+    ) as harness:
+        yield harness
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def own_world(
-    own_restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
-) -> AsyncIterator[World]:
-    """A `World` on a separate restate-server."""
-    world = World(restate=own_restate, target=target, http=http, folder=tmp_path)
-    yield world
-    await world.aclose()
+async def dedicated_harness(
+    dedicated_restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
+) -> AsyncIterator[Harness]:
+    """A `Harness` on a separate restate-server."""
+    harness = Harness(restate=dedicated_restate, target=target, http=http, folder=tmp_path)
+    yield harness
+    await harness.aclose()

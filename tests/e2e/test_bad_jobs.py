@@ -7,7 +7,7 @@ from itertools import pairwise
 import psutil
 import pytest
 
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,13 @@ from landlord_test_target.harness import World
     ],
 )
 async def test_an_invalid_body_ends_with_400_and_names_the_field(
-    world: World, body: bytes, named: str
+    harness: Harness, body: bytes, named: str
 ) -> None:
-    await world.worker()
-    url = f"{world.restate.endpoint}/{world.service}/execute"
+    await harness.worker()
+    url = f"{harness.restate.endpoint}/{harness.service}/execute"
 
     headers = {"content-type": "application/json"}
-    async with world.http.post(url, data=body, headers=headers) as response:
+    async with harness.http.post(url, data=body, headers=headers) as response:
         answer = await response.json()
 
     assert response.status == 400
@@ -47,13 +47,13 @@ async def test_an_invalid_body_ends_with_400_and_names_the_field(
     ids=["deep", "deepest", "a long text", "a large number", "no object"],
 )
 async def test_a_configuration_that_cannot_be_read_holds_all_but_a_delete(
-    world: World, config: bytes, named: str
+    harness: Harness, config: bytes, named: str
 ) -> None:
-    worker = await world.worker()
-    tenant = world.tenant()
+    worker = await harness.worker()
+    tenant = harness.tenant()
     assert worker.process is not None
     process = psutil.Process(worker.process.pid)
-    assert await world.run(tenant, "provision", version=1) == "created"
+    assert await harness.run(tenant, "provision", version=1) == "created"
     memory = process.memory_info().rss
 
     def build_body(operation: str) -> bytes:
@@ -62,18 +62,18 @@ async def test_a_configuration_that_cannot_be_read_holds_all_but_a_delete(
 
     async with asyncio.TaskGroup() as group:
         jobs = [
-            group.create_task(world.dispatcher.dispatch(build_body(operation)))
+            group.create_task(harness.dispatcher.dispatch(build_body(operation)))
             for operation in ("update", "provision", "plan")
         ]
     for job in jobs:
-        await world.wait_held(job.result(), named)
-        await world.dispatcher.kill(job.result())
-    assert (await world.target.document(tenant))["version"] == 1
-    deleted = await world.wait_done(await world.dispatcher.dispatch(build_body("delete")))
+        await harness.wait_held(job.result(), named)
+        await harness.dispatcher.kill(job.result())
+    assert (await harness.target.document(tenant))["version"] == 1
+    deleted = await harness.wait_done(await harness.dispatcher.dispatch(build_body("delete")))
 
     assert deleted["output"]["status"] == "deleted"
-    assert await world.target.resources(tenant) == []
-    assert await world.wait_outcomes(tenant, 2) == ["created", "deleted"]
+    assert await harness.target.resources(tenant) == []
+    assert await harness.wait_outcomes(tenant, 2) == ["created", "deleted"]
     assert process.memory_info().rss - memory < 300 * 1024 * 1024
 
 
@@ -87,74 +87,78 @@ async def test_a_configuration_that_cannot_be_read_holds_all_but_a_delete(
     ],
 )
 async def test_a_permanent_failure_is_held_until_the_config_changes(
-    world: World, provider: str, config: Mapping[str, object], named: str
+    harness: Harness, provider: str, config: Mapping[str, object], named: str
 ) -> None:
-    await world.worker()
-    tenant = world.tenant()
+    await harness.worker()
+    tenant = harness.tenant()
 
-    held = await world.send(tenant, "provision", provider, **config)
-    await world.wait_held(held, named)
-    assert await world.history(tenant) == []
-    await world.dispatcher.kill(held)
+    held = await harness.send(tenant, "provision", provider, **config)
+    await harness.wait_held(held, named)
+    assert await harness.history(tenant) == []
+    await harness.dispatcher.kill(held)
 
-    assert await world.run(tenant, "provision", "target", version=1) == "created"
+    assert await harness.run(tenant, "provision", "target", version=1) == "created"
 
 
 @pytest.mark.parametrize(
     "config", [{"version": "three"}, {"version": 13}, {"env": {"A": "x" * 300_000}}]
 )
 async def test_a_tenant_with_a_refused_config_can_be_deleted(
-    world: World, config: Mapping[str, object]
+    harness: Harness, config: Mapping[str, object]
 ) -> None:
-    await world.worker()
-    tenant = world.tenant()
-    held = await world.send(tenant, "provision", "nomad", **config)
-    await world.wait_held(held, "not configured")
-    await world.dispatcher.kill(held)
+    await harness.worker()
+    tenant = harness.tenant()
+    held = await harness.send(tenant, "provision", "nomad", **config)
+    await harness.wait_held(held, "not configured")
+    await harness.dispatcher.kill(held)
 
-    assert await world.run(tenant, "delete", "nomad", **config) == "absent"
-
-
-async def test_a_target_that_refuses_holds_the_job_with_its_reason(world: World) -> None:
-    await world.worker(hold_retry_interval="200ms")
-    tenant = world.tenant()
-    await world.target.set_fault(tenant, "create", refuse=2)
-
-    held = await world.send(tenant, "provision", version=1)
-
-    await world.wait_held(held, "the target refuses this")
-    assert (await world.wait_done(held))["output"]["status"] == "created"
+    assert await harness.run(tenant, "delete", "nomad", **config) == "absent"
 
 
-async def test_a_permanent_failure_ends_the_job_if_the_settings_say_so(world: World) -> None:
-    await world.worker(on_permanent_failure="fail")
+async def test_a_target_that_refuses_holds_the_job_with_its_reason(harness: Harness) -> None:
+    await harness.worker(hold_retry_interval="200ms")
+    tenant = harness.tenant()
+    await harness.target.set_fault(tenant, "create", refuse=2)
 
-    failed = await world.send(world.tenant(), "provision", "nomad")
+    held = await harness.send(tenant, "provision", version=1)
 
-    row = await world.wait_status(failed, "completed")
+    await harness.wait_held(held, "the target refuses this")
+    assert (await harness.wait_done(held))["output"]["status"] == "created"
+
+
+async def test_a_permanent_failure_ends_the_job_if_the_settings_say_so(harness: Harness) -> None:
+    await harness.worker(on_permanent_failure="fail")
+
+    failed = await harness.send(harness.tenant(), "provision", "nomad")
+
+    row = await harness.wait_status(failed, "completed")
     assert row["completion_result"] == "failure"
     assert "[422]" in row["completion_failure"]
 
 
-async def test_a_request_to_a_failing_target_is_retried_with_growing_pauses(world: World) -> None:
-    await world.worker()
-    tenant = world.tenant()
-    await world.target.set_fault(tenant, "create", fail=3)
+async def test_a_request_to_a_failing_target_is_retried_with_growing_pauses(
+    harness: Harness,
+) -> None:
+    await harness.worker()
+    tenant = harness.tenant()
+    await harness.target.set_fault(tenant, "create", fail=3)
 
-    assert await world.run(tenant, "provision", version=1) == "created"
+    assert await harness.run(tenant, "provision", version=1) == "created"
 
-    times = [row["at"] for row in await world.target.ledger(tenant, "create")]
+    times = [row["at"] for row in await harness.target.ledger(tenant, "create")]
     pauses = [later - sooner for sooner, later in pairwise(times)]
     assert len(pauses) == 3
     assert pauses == sorted(pauses)
 
 
-async def test_no_failure_message_contains_a_value_or_a_path(world: World) -> None:
-    worker = await world.worker()
-    tenant = world.tenant()
-    held = await world.send(tenant, "provision", env={"A": "canary-7f3a", "B": 5}, version="canary")
+async def test_no_failure_message_contains_a_value_or_a_path(harness: Harness) -> None:
+    worker = await harness.worker()
+    tenant = harness.tenant()
+    held = await harness.send(
+        tenant, "provision", env={"A": "canary-7f3a", "B": 5}, version="canary"
+    )
 
-    row = await world.wait_held(held, "breaks the rule")
+    row = await harness.wait_held(held, "breaks the rule")
 
     assert "canary" not in row["last_failure"]
     assert "/" not in row["last_failure"].replace("https://", "")

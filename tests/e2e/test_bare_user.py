@@ -97,17 +97,17 @@ def worker_of(restate: RestateServer) -> dict[str, str]:
     ],
 )
 async def test_a_command_needs_no_home_and_no_folder(
-    own_restate: RestateServer, command: str, says: str
+    dedicated_restate: RestateServer, command: str, says: str
 ) -> None:
-    process = await as_bare_user(command, **worker_of(own_restate))
+    process = await as_bare_user(command, **worker_of(dedicated_restate))
 
     code, output, errors = await wait_end(process)
 
     assert (code, says in output) == (0, True), errors
 
 
-async def test_a_worker_needs_no_home_and_no_folder(own_restate: RestateServer) -> None:
-    process = await as_bare_user(**worker_of(own_restate))
+async def test_a_worker_needs_no_home_and_no_folder(dedicated_restate: RestateServer) -> None:
+    process = await as_bare_user(**worker_of(dedicated_restate))
     assert process.stderr is not None
     async with asyncio.timeout(60):
         while b'"state": "registered"' not in (line := await process.stderr.readline()):

@@ -10,7 +10,7 @@ from landlord_test_target.canaries import (
     run_malformed_landlord,
     secret_env,
 )
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 
 
 def command(canaries: Canaries, where: str) -> dict[str, object]:
@@ -26,14 +26,18 @@ def command(canaries: Canaries, where: str) -> dict[str, object]:
     ],
 )
 async def test_a_secret_appears_only_in_restates_copy_of_the_body(
-    own_world: World, engine: str
+    dedicated_harness: Harness, engine: str
 ) -> None:
     canaries = Canaries()
     takes, section = secret_env, {}
     if engine == "process":
-        takes, section = command, {"folder": str(own_world.folder / "process")}
+        takes, section = command, {"folder": str(dedicated_harness.folder / "process")}
     scene = SecretsCheck(
-        world=own_world, canaries=canaries, engine=engine, build_config=takes, section=section
+        harness=dedicated_harness,
+        canaries=canaries,
+        engine=engine,
+        build_config=takes,
+        section=section,
     )
 
     with run_malformed_landlord(canaries) as api:

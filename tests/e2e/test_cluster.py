@@ -21,7 +21,7 @@ from landlord_engines_core.errors import EngineError
 from landlord_engines_restate.local.binary import server_binary
 from landlord_test_target.balancer import run_balancer
 from landlord_test_target.cluster import Cluster, cluster
-from landlord_test_target.harness import Target, World, free_port, wait_for
+from landlord_test_target.harness import Harness, Target, free_port, wait_for
 
 pytestmark = pytest.mark.cluster
 
@@ -39,7 +39,7 @@ DELETES = ("delete", 3)
 class ClusterLoad:
     """Tenants and their jobs, sent as by Landlord: a failed or unanswered request is repeated."""
 
-    world: World
+    harness: Harness
     at_work: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(AT_ONCE))
     progress: asyncio.Condition = attrs.field(factory=asyncio.Condition)
     seconds: list[float] = attrs.field(factory=list)
@@ -49,19 +49,19 @@ class ClusterLoad:
 
     async def run_tenant(self, number: int) -> None:
         """Run one tenant's operations."""
-        tenant = self.world.tenant()
+        tenant = self.harness.tenant()
         operations = (*LIFE, DELETES) if number % 3 == 0 else LIFE
         for call in ("create", "update", "delete"):
-            await self.world.target.set_fault(tenant, call, delay_before=0.3)
+            await self.harness.target.set_fault(tenant, call, delay_before=0.3)
         async with self.at_work:
             self.lives[tenant] = [await self._operation(tenant, *step) for step in operations]
 
     async def check_lives(self) -> None:
         """Compare each tenant with the ledger and the history."""
         for tenant, jobs in self.lives.items():
-            resources = await self.world.target.resources(tenant)
+            resources = await self.harness.target.resources(tenant)
             versions = [json.loads(resource["document"])["version"] for resource in resources]
-            rows = await self.world.target.rows(tenant)
+            rows = await self.harness.target.rows(tenant)
             acts = [row for row in rows if row["outcome"] == "asked" and row["call"] != "inspect"]
             expected = [] if len(jobs) > len(LIFE) else [LIFE[-1][1]]
             self.counts["asked for twice"] += max(0, len(acts) - len(jobs))
@@ -74,7 +74,7 @@ class ClusterLoad:
         """Wait until the history has the end of each job."""
 
         async def look() -> bool:
-            history = await self.world.history(tenant)
+            history = await self.harness.history(tenant)
             return {
                 transition["execution_id"] for transition in history if transition["ended_at"]
             } >= set(jobs)
@@ -107,17 +107,17 @@ class ClusterLoad:
     async def _sent(self, tenant: str, operation: str, version: int) -> str:
         while True:
             try:
-                return await self.world.send(tenant, operation, version=version)
+                return await self.harness.send(tenant, operation, version=version)
             except EngineError:
                 self.counts["sent again"] += 1
                 await asyncio.sleep(0.5)
 
     async def _answer(self, job: str) -> dict[str, Any]:
         """Wait for a job's answer; a killed node closes the connection, so the request is repeated."""
-        url = f"{self.world.restate.endpoint}/restate/invocation/{job}/attach"
+        url = f"{self.harness.restate.endpoint}/restate/invocation/{job}/attach"
         while True:
             try:
-                async with self.world.http.get(url) as response:
+                async with self.harness.http.get(url) as response:
                     if response.status == 200:
                         answer: dict[str, Any] = await response.json(content_type=None)
                         return answer
@@ -139,16 +139,16 @@ async def nodes(tmp_path: Path) -> AsyncIterator[Cluster]:
 async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
     nodes: Cluster, target: Target, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    world = World(restate=nodes, target=target, http=http, folder=tmp_path)
+    harness = Harness(restate=nodes, target=target, http=http, folder=tmp_path)
     ports = [free_port(), free_port()]
     async with run_balancer(f"127.0.0.1:{port}" for port in ports) as front:
         try:
             workers = []
             for port in ports:
-                config = world.config(port=port)
+                config = harness.config(port=port)
                 config["workflow"]["restate"]["worker_advertised_url"] = front.url
-                workers.append(await (await world.launch(config)).wait_registered())
-            load = ClusterLoad(world=world)
+                workers.append(await (await harness.launch(config)).wait_registered())
+            load = ClusterLoad(harness=harness)
             async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as lives:
                 for number in range(TENANTS):
                     lives.create_task(load.run_tenant(number))
@@ -156,10 +156,10 @@ async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
                 in_flight = load.in_flight
                 await asyncio.gather(nodes.nodes[0].kill(), workers[0].kill())
                 await load.wait_share(0.6)
-                await asyncio.gather(nodes.nodes[0].start(), world.restart(workers[0]))
+                await asyncio.gather(nodes.nodes[0].start(), harness.restart(workers[0]))
             await load.check_lives()
         finally:
-            await world.aclose()
+            await harness.aclose()
 
     figures = {
         "operations": len(load.seconds),

@@ -21,7 +21,7 @@ import pytest_asyncio
 import trustme
 
 from landlord_test_target.documents import read_commands, reduce_output
-from landlord_test_target.harness import World, free_port
+from landlord_test_target.harness import Harness, free_port
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
@@ -47,7 +47,7 @@ class Reader:
         old: The URL of a worker's version that is no longer the latest.
     """
 
-    world: World
+    harness: Harness
     old: str
     tenant: str
     wheels: Path
@@ -78,15 +78,15 @@ class Reader:
         )
 
     def _with_own_addresses(self, command: str) -> str:
-        restate = self.world.restate
+        restate = self.harness.restate
         replacements = {
             "http://127.0.0.1:8080": restate.endpoint,
             "http://127.0.0.1:9070": restate.admin_endpoint,
-            "http://127.0.0.1:9082": self.world.workers[0].probe_url,
+            "http://127.0.0.1:9082": self.harness.workers[0].probe_url,
             "http://worker-v1:9080": self.old,
             "/etc/ssl/private-ca.pem": str(self.folder / "ca.pem"),
             "UUID": self.tenant,
-            "TenantProvisioning": self.world.service,
+            "TenantProvisioning": self.harness.service,
             "curl ": "curl --silent --show-error --fail ",
         }
         for documented, own in replacements.items():
@@ -96,7 +96,7 @@ class Reader:
         return f"exec {exact}" if RUNS_UNTIL_SIGNAL.fullmatch(exact) else exact
 
     def _environment(self, command: str) -> Mapping[str, str]:
-        config = self.world.workers[0].config
+        config = self.harness.workers[0].config
         section = config["workflow"]["restate"]
         # A command about a worker needs that worker's engines, because its manifest names them.
         compute = json.dumps(config["compute"])
@@ -130,17 +130,21 @@ async def _wait_output(process: Process, text: str) -> None:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def reader(own_world: World, wheels: Path, tmp_path: Path) -> Reader:
-    old = await own_world.worker()
-    await own_world.worker()
-    own_world.workers.reverse()
-    tenant = own_world.tenant()
+async def reader(dedicated_harness: Harness, wheels: Path, tmp_path: Path) -> Reader:
+    old = await dedicated_harness.worker()
+    await dedicated_harness.worker()
+    dedicated_harness.workers.reverse()
+    tenant = dedicated_harness.tenant()
     for operation, version in (("provision", 1), ("provision", 1), ("update", 2)):
-        await own_world.run(tenant, operation, version=version)
+        await dedicated_harness.run(tenant, operation, version=version)
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     address = old.config["workflow"]["restate"]["worker_address"]
     return Reader(
-        world=own_world, old=f"http://{address}", tenant=tenant, wheels=wheels, folder=tmp_path
+        harness=dedicated_harness,
+        old=f"http://{address}",
+        tenant=tenant,
+        wheels=wheels,
+        folder=tmp_path,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 
-from landlord_test_target.harness import Worker, World
+from landlord_test_target.harness import Harness, Worker
 from landlord_test_target.stalling_proxy import run_stalling_proxy
 
 DRAIN = 30
@@ -74,13 +74,13 @@ def matrix() -> Iterator[Matrix]:
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
 
 
-async def end_idle_workers(world: World, times: int) -> list[Exit]:
+async def end_idle_workers(harness: Harness, times: int) -> list[Exit]:
     """Start a worker, run one job and end the worker, this many times."""
     ends = []
-    config = world.config(drain_timeout=f"{DRAIN}s", compute_provider="mock")
+    config = harness.config(drain_timeout=f"{DRAIN}s", compute_provider="mock")
     for _ in range(times):
-        worker = await (await world.launch(config)).wait_registered()
-        assert await world.run(world.tenant(), "provision", "mock") == "created"
+        worker = await (await harness.launch(config)).wait_registered()
+        assert await harness.run(harness.tenant(), "provision", "mock") == "created"
         since = monotonic()
         ends.append(Exit(code=await worker.terminate(), seconds=monotonic() - since))
     return ends
@@ -88,9 +88,9 @@ async def end_idle_workers(world: World, times: int) -> list[Exit]:
 
 @pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.long)])
 async def test_an_idle_worker_ends_with_0_and_waits_for_nothing(
-    world: World, matrix: Matrix, times: int
+    harness: Harness, matrix: Matrix, times: int
 ) -> None:
-    ends = await end_idle_workers(world, times)
+    ends = await end_idle_workers(harness, times)
 
     seconds = sorted(end.seconds for end in ends)
     quick = sum(duration < 1 for duration in seconds)
@@ -103,97 +103,97 @@ async def test_an_idle_worker_ends_with_0_and_waits_for_nothing(
 
 @pytest.mark.parametrize(("kind", "delay"), [("quick", 0.3), ("slow", 3.0)])
 async def test_steps_in_flight_end_and_their_jobs_continue_on_another_worker(
-    world: World, matrix: Matrix, kind: str, delay: float
+    harness: Harness, matrix: Matrix, kind: str, delay: float
 ) -> None:
-    worker = await world.worker(drain_timeout=f"{DRAIN}s")
-    tenants = [world.tenant() for _ in range(10)]
+    worker = await harness.worker(drain_timeout=f"{DRAIN}s")
+    tenants = [harness.tenant() for _ in range(10)]
     for tenant in tenants:
-        await world.target.set_fault(tenant, "create", delay_before=delay)
-    jobs = [await world.send(tenant, "provision", version=1) for tenant in tenants]
-    await asyncio.gather(*(world.target.wait_called(tenant, "create") for tenant in tenants))
+        await harness.target.set_fault(tenant, "create", delay_before=delay)
+    jobs = [await harness.send(tenant, "provision", version=1) for tenant in tenants]
+    await asyncio.gather(*(harness.target.wait_called(tenant, "create") for tenant in tenants))
 
     cell, seen = f"ten {kind} steps ({delay} s) in flight", "all ended, none was repeated"
     end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, note=seen)
 
     assert (end.code, end.seconds < SOON) == (0, True)
     assert not any(line["message"] == "step cancelled" for line in worker.log_lines())
-    await world.restart(worker)
+    await harness.restart(worker)
     for job, tenant in zip(jobs, tenants, strict=True):
-        assert (await world.wait_done(job))["output"]["status"] == "created"
-        assert len(await world.target.ledger(tenant, "create")) == 1
+        assert (await harness.wait_done(job))["output"]["status"] == "created"
+        assert len(await harness.target.ledger(tenant, "create")) == 1
 
 
-async def start_hung_job(world: World, **options: Any) -> tuple[Worker, str, str]:
+async def start_hung_job(harness: Harness, **options: Any) -> tuple[Worker, str, str]:
     """Start a worker and a job whose call the target does not answer; return both and the tenant."""
-    worker = await world.worker(**options)
-    tenant = world.tenant()
-    await world.target.set_fault(tenant, "create", hold=1)
-    job = await world.send(tenant, "provision", version=1)
-    await world.target.wait_called(tenant, "create")
+    worker = await harness.worker(**options)
+    tenant = harness.tenant()
+    await harness.target.set_fault(tenant, "create", hold=1)
+    job = await harness.send(tenant, "provision", version=1)
+    await harness.target.wait_called(tenant, "create")
     return worker, tenant, job
 
 
 async def test_a_hung_step_is_cancelled_at_the_deadline_and_completed_by_another_worker(
-    world: World, matrix: Matrix
+    harness: Harness, matrix: Matrix
 ) -> None:
-    worker, tenant, job = await start_hung_job(world, drain_timeout=f"{SHORT}s")
+    worker, tenant, job = await start_hung_job(harness, drain_timeout=f"{SHORT}s")
 
     cell, seen = (
         "a hung step in flight",
         "cancelled and named; another worker ended it: one resource",
     )
     end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, drain=SHORT, note=seen)
-    await world.restart(worker)
-    await world.target.wait_called(tenant, "create", 2)
-    await world.target.set_fault(tenant, "create", hold=0)
+    await harness.restart(worker)
+    await harness.target.wait_called(tenant, "create", 2)
+    await harness.target.set_fault(tenant, "create", hold=0)
 
     assert end.code == 0
     assert SHORT <= end.seconds < SHORT + LATE
     (cut,) = await worker.wait_logged("step cancelled")
     assert (cut["step"], cut["tenant"], cut["execution_id"]) == ("apply", tenant, job)
     await worker.wait_logged("requests to targets were cut at the drain's deadline")
-    await world.wait_done(job)
-    assert len(await world.target.resources(tenant)) == 1
+    await harness.wait_done(job)
+    assert len(await harness.target.resources(tenant)) == 1
     # The target handled both requests: one created the resource, the other found it.
-    assert len(await world.target.ledger(tenant, "create", "201")) == 1
-    assert len(await world.target.ledger(tenant, "create", "409")) == 1
+    assert len(await harness.target.ledger(tenant, "create", "201")) == 1
+    assert len(await harness.target.ledger(tenant, "create", "409")) == 1
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_ends_a_worker_that_drains_at_once(
-    world: World, matrix: Matrix, second: signal.Signals
+    harness: Harness, matrix: Matrix, second: signal.Signals
 ) -> None:
-    worker, tenant, job = await start_hung_job(world, drain_timeout=f"{DRAIN}s")
+    worker, tenant, job = await start_hung_job(harness, drain_timeout=f"{DRAIN}s")
 
     cell, seen = (
         f"a hung step in flight, a second signal ({second.name})",
         "another worker ended it",
     )
     end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, second, note=seen)
-    await world.restart(worker)
-    await world.target.set_fault(tenant, "create", hold=0)
+    await harness.restart(worker)
+    await harness.target.set_fault(tenant, "create", hold=0)
 
     assert (end.code, end.seconds < SOON) == (1, True)
-    await world.wait_done(job)
-    assert len(await world.target.resources(tenant)) == 1
+    await harness.wait_done(job)
+    assert len(await harness.target.resources(tenant)) == 1
 
 
-async def test_a_drain_does_not_wait_for_a_held_job(world: World, matrix: Matrix) -> None:
-    worker = await world.worker(drain_timeout=f"{DRAIN}s")
-    held = await world.send(world.tenant(), "provision", version=13)
-    await world.wait_held(held, "must not be 13")
+async def test_a_drain_does_not_wait_for_a_held_job(harness: Harness, matrix: Matrix) -> None:
+    worker = await harness.worker(drain_timeout=f"{DRAIN}s")
+    held = await harness.send(harness.tenant(), "provision", version=13)
+    await harness.wait_held(held, "must not be 13")
 
     cell, seen = "a held job", "the job stays held"
     end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, note=seen)
 
     assert (end.code, end.seconds < SOON) == (0, True)
-    assert (await world.wait_row(held))["status"] in ("backing-off", "running", "scheduled")
-    await world.dispatcher.kill(held)
+    assert (await harness.wait_row(held))["status"] in ("backing-off", "running", "scheduled")
+    await harness.dispatcher.kill(held)
 
 
-async def test_a_signal_before_the_worker_listens_ends_it(world: World, matrix: Matrix) -> None:
-    config = world.config(drain_timeout=f"{DRAIN}s")
-    worker = await world.launch(config, "--log-level=debug")
+async def test_a_signal_before_the_worker_listens_ends_it(harness: Harness, matrix: Matrix) -> None:
+    config = harness.config(drain_timeout=f"{DRAIN}s")
+    worker = await harness.launch(config, "--log-level=debug")
     await worker.wait_logged("engine state", now="starting")
 
     end = await matrix.drain_and_measure(
@@ -204,10 +204,10 @@ async def test_a_signal_before_the_worker_listens_ends_it(world: World, matrix: 
 
 
 async def test_a_signal_before_the_settings_are_read_has_its_default_action(
-    world: World, matrix: Matrix
+    harness: Harness, matrix: Matrix
 ) -> None:
-    worker = Worker(config=world.config(), folder=world.folder, may_fork=False)
-    world.workers.append(await worker.start())
+    worker = Worker(config=harness.config(), folder=harness.folder, may_fork=False)
+    harness.workers.append(await worker.start())
 
     end = await matrix.drain_and_measure(
         "Python starts", worker, signal.SIGTERM, note="ended by the system: nothing was begun"
@@ -218,14 +218,14 @@ async def test_a_signal_before_the_settings_are_read_has_its_default_action(
 
 @pytest.mark.parametrize("when", ["registering", "watching"])
 async def test_a_drain_does_not_wait_for_an_admin_api_that_does_not_answer(
-    world: World, matrix: Matrix, when: str
+    harness: Harness, matrix: Matrix, when: str
 ) -> None:
     async with run_stalling_proxy(
-        world.restate.admin_endpoint, silent=when == "registering"
+        harness.restate.admin_endpoint, silent=when == "registering"
     ) as admin:
-        config = world.config(drain_timeout=f"{DRAIN}s")
+        config = harness.config(drain_timeout=f"{DRAIN}s")
         config["workflow"]["restate"]["admin_endpoint"] = admin.url
-        worker = await world.launch(config)
+        worker = await harness.launch(config)
         if when == "watching":
             await worker.wait_registered()
             admin.silent = True

@@ -6,7 +6,7 @@ import pytest
 
 from landlord_test_target import aws
 from landlord_test_target.aws import Aws, keep_rollout_in_progress
-from landlord_test_target.harness import Worker, World, wait_for
+from landlord_test_target.harness import Harness, Worker, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -18,24 +18,24 @@ def server() -> Iterator[Aws]:
             yield started
 
 
-async def worker(world: World, server: Aws) -> Worker:
-    config = world.config(compute_provider="ecs")
+async def worker(harness: Harness, server: Aws) -> Worker:
+    config = harness.config(compute_provider="ecs")
     config["compute"]["ecs"] = {"endpoint_url": server.endpoint}
-    return await (await world.launch(config)).wait_registered()
+    return await (await harness.launch(config)).wait_registered()
 
 
 async def test_a_tenant_on_ecs_is_created_moved_to_another_cluster_and_deleted(
-    world: World, server: Aws
+    harness: Harness, server: Aws
 ) -> None:
-    await worker(world, server)
-    tenant = world.tenant()
+    await worker(harness, server)
+    tenant = harness.tenant()
     here = server.config()
     there = here | {"cluster_arn": server.cluster()}
 
-    created = await world.wait_done(await world.send(tenant, "provision", **here))
-    moved = await world.wait_done(await world.send(tenant, "update", **there))
+    created = await harness.wait_done(await harness.send(tenant, "provision", **here))
+    moved = await harness.wait_done(await harness.send(tenant, "update", **there))
     active = [server.service(config).status for config in (here, there)]
-    deleted = await world.wait_done(await world.send(tenant, "delete"))
+    deleted = await harness.wait_done(await harness.send(tenant, "delete"))
 
     outputs = (created["output"], moved["output"], deleted["output"])
     assert [output["status"] for output in outputs] == ["created", "created", "deleted"]
@@ -44,16 +44,16 @@ async def test_a_tenant_on_ecs_is_created_moved_to_another_cluster_and_deleted(
 
 
 async def test_a_worker_killed_during_a_rollout_leaves_it_to_another(
-    world: World, server: Aws
+    harness: Harness, server: Aws
 ) -> None:
-    first = await worker(world, server)
-    tenant = world.tenant()
+    first = await worker(harness, server)
+    tenant = harness.tenant()
     config = server.config()
-    await world.wait_done(await world.send(tenant, "provision", **config))
+    await harness.wait_done(await harness.send(tenant, "provision", **config))
     keep_rollout_in_progress(server.service(config))
     newer = config | {"task_definition_arn": server.task_definition()}
 
-    job = await world.send(tenant, "update", **newer)
+    job = await harness.send(tenant, "update", **newer)
 
     async def was_requested() -> bool:
         return bool(server.service(config).task_definition == newer["task_definition_arn"])
@@ -61,8 +61,8 @@ async def test_a_worker_killed_during_a_rollout_leaves_it_to_another(
     await wait_for(was_requested)
     await first.kill()
     aws.complete_rollout(server.service(config))
-    await world.restart(first)
+    await harness.restart(first)
 
-    answer = await world.wait_done(job)
+    answer = await harness.wait_done(job)
     assert answer["output"]["status"] == "updated"
     assert len(server.services(str(config["cluster_arn"]))) == 1

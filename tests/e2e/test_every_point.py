@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 from landlord_test_target.faults.campaign import Campaign, CampaignOptions, start_campaign
-from landlord_test_target.harness import World, wait_for
+from landlord_test_target.harness import Harness, wait_for
 
 CONFIG: Mapping[str, object] = {"compute_provider": "target", "version": 1, "location": "main"}
 CHANGES: Mapping[str, Mapping[str, object]] = {
@@ -75,13 +75,13 @@ async def wait_ended(campaign: Campaign, tenant: str, status: str, count: int) -
     """
     await campaign.landlord.wait_fields(tenant, status=status)
     sql = (
-        f"SELECT id FROM sys_invocation WHERE target_service_name = '{campaign.world.service}Tenant'"
+        f"SELECT id FROM sys_invocation WHERE target_service_name = '{campaign.harness.service}Tenant'"
         f" AND target_service_key = '{tenant}' AND target_handler_name = 'complete'"
         " AND status = 'completed'"
     )
 
     async def look() -> bool:
-        return len(await campaign.world.admin.query(sql)) >= count
+        return len(await campaign.harness.admin.query(sql)) >= count
 
     await wait_for(look)
 
@@ -97,9 +97,9 @@ async def wait_ended(campaign: Campaign, tenant: str, status: str, count: int) -
     ],
 )
 async def test_a_job_is_completed_after_its_worker_was_killed_at_any_message(
-    world: World, operation: str, pytestconfig: pytest.Config
+    harness: Harness, operation: str, pytestconfig: pytest.Config
 ) -> None:
-    async with start_campaign(world, CampaignOptions(resync_after=3600)) as campaign:
+    async with start_campaign(harness, CampaignOptions(resync_after=3600)) as campaign:
         crash = Crash(campaign)
         for proxy in campaign.proxies:
             proxy.on_data = crash.passing
@@ -132,13 +132,13 @@ async def carry_out(campaign: Campaign, operation: str, crash: Crash, at: int) -
 
 
 async def check_result(campaign: Campaign, operation: str, tenant: str) -> None:
-    target = campaign.world.target
+    target = campaign.harness.target
     config = CHANGES.get(operation, CONFIG)
     expected = [] if operation == "archive" else [(config["version"], config["location"])]
     documents = [json.loads(row["document"]) for row in await target.resources(tenant)]
     assert [(document["version"], document["location"]) for document in documents] == expected
     made = 2 if operation == "move" else 1
     assert len(await target.ledger(tenant, "create", "201")) == made
-    history = await campaign.world.history(tenant)
+    history = await campaign.harness.history(tenant)
     assert all(transition["ended_at"] for transition in history)
     assert len(history) == (1 if operation == "create" else 2)

@@ -25,7 +25,7 @@ from landlord_test_target.faults.judge import Judge
 from landlord_test_target.faults.load import Load
 from landlord_test_target.faults.report import report
 from landlord_test_target.faults.versions import Versions
-from landlord_test_target.harness import Target, World
+from landlord_test_target.harness import Harness, Target
 from landlord_test_target.target import target_server
 
 RANDOM_FAULTS = {"slow": 0.05, "fail": 0.03, "lose": 0.1}
@@ -119,7 +119,7 @@ def disk(size: Size, tmp_path: Path) -> Iterator[SmallDisk | None]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def own_restate(tmp_path: Path, disk: SmallDisk | None) -> AsyncIterator[RestateServer]:
+async def dedicated_restate(tmp_path: Path, disk: SmallDisk | None) -> AsyncIterator[RestateServer]:
     folder = (disk.folder if disk else tmp_path) / "restate"
     server = RestateServer(binary=await server_binary(), folder=folder)
     await server.start()
@@ -130,7 +130,7 @@ async def own_restate(tmp_path: Path, disk: SmallDisk | None) -> AsyncIterator[R
 def injector_on(
     campaign: Campaign, size: Size, load: Load, disk: SmallDisk | None, seed: int
 ) -> Injector:
-    fault_times = FaultTimes(target=campaign.world.target, load=load)
+    fault_times = FaultTimes(target=campaign.harness.target, load=load)
     return Injector(
         campaign=campaign,
         fault_times=fault_times,
@@ -146,14 +146,14 @@ def injector_on(
 
 @pytest.mark.long
 async def test_no_tenant_is_lost_duplicated_or_stuck_whatever_is_killed(
-    own_world: World, size: Size, disk: SmallDisk | None, pytestconfig: pytest.Config
+    dedicated_harness: Harness, size: Size, disk: SmallDisk | None, pytestconfig: pytest.Config
 ) -> None:
     seed, operations = pytestconfig.getoption("seed", 1), pytestconfig.getoption("operations", 40)
-    await own_world.target.set_random_faults(seed, **RANDOM_FAULTS)
+    await dedicated_harness.target.set_random_faults(seed, **RANDOM_FAULTS)
     options = CampaignOptions(
         workers=2, second=True, skew=size.skew, seed=seed, step_timeout=size.step_timeout
     )
-    async with start_campaign(own_world, options) as campaign:
+    async with start_campaign(dedicated_harness, options) as campaign:
         load = Load(landlord=campaign.landlord, seed=seed, users=8)
         injector = injector_on(campaign, size, load, disk, seed)
         freezer = Freezer(
@@ -168,7 +168,7 @@ async def test_no_tenant_is_lost_duplicated_or_stuck_whatever_is_killed(
             group.create_task(load.run())
             await injector.run(operations, group.create_task(freezer.run()))
             load.enough.set()
-        await own_world.target.set_random_faults(seed)
+        await dedicated_harness.target.set_random_faults(seed)
         await campaign.wait_no_open_job(within=size.quiet)
         judge = Judge(campaign=campaign, load=load, faults=injector.fault_times.faults)
         findings = await judge.findings()

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from landlord_engines_restate.admin import literal
-from landlord_test_target.harness import Worker, World
+from landlord_test_target.harness import Harness, Worker
 from landlord_test_target.hostile import Bodies
 from landlord_test_target.oracle import Expected, Oracle, Request, Resource, request_of
 from landlord_test_target.waiting import wait_for
@@ -39,7 +39,7 @@ Job = tuple[bytes, Request | None]
 class Fuzzing:
     """One run, in rounds with at most one job per tenant, so that the order of jobs is known."""
 
-    world: World
+    harness: Harness
     bodies: Bodies
     oracle: Oracle = attrs.field(factory=Oracle)
     results: Counter[str] = attrs.field(factory=Counter)
@@ -77,7 +77,7 @@ class Fuzzing:
         assert wrong == []
         self.results.update(said.partition(":")[0] for said in verdicts.values())
         held = (job for job, said in verdicts.items() if said.startswith("held"))
-        await asyncio.gather(*(self.world.dispatcher.kill(job) for job in held))
+        await asyncio.gather(*(self.harness.dispatcher.kill(job) for job in held))
         await self._compare([expected for expected in jobs.values() if expected.tenant])
 
     async def _compare(self, round_: list[Expected]) -> None:
@@ -85,7 +85,7 @@ class Fuzzing:
         for expected in round_:
             self.oracle.remember(expected)
         there: dict[str, set[Resource]] = {}
-        for row in await self.world.target.rows_of_all("resources"):
+        for row in await self.harness.target.rows_of_all("resources"):
             digest = json.loads(row["document"])["config_hash"]
             actual = Resource(row["engine"], row["location"], digest)
             there.setdefault(row["tenant"], set()).add(actual)
@@ -100,7 +100,7 @@ class Fuzzing:
         desired = self.oracle.tenants[tenant]
 
         async def look() -> bool:
-            status = await self.world.status(tenant)
+            status = await self.harness.status(tenant)
             locations = {
                 (placement["engine"], placement["location"]) for placement in status["placements"]
             }
@@ -116,11 +116,11 @@ class Fuzzing:
         jobs: dict[str, Expected] = {}
 
         async def send() -> None:
-            url = f"{self.world.restate.endpoint}/{self.world.service}/execute/send"
+            url = f"{self.harness.restate.endpoint}/{self.harness.service}/execute/send"
             headers = {"Content-Type": "application/json"}
             for body, expected in unsent:
                 data = BytesIO(body)
-                async with self.world.http.post(url, data=data, headers=headers) as response:
+                async with self.harness.http.post(url, data=data, headers=headers) as response:
                     if response.status == 202:
                         jobs[(await response.json())["invocationId"]] = expected
                         continue
@@ -135,7 +135,7 @@ class Fuzzing:
     async def _verdicts(self, jobs: list[str]) -> Mapping[str, str]:
         """Wait until each of these jobs has a verdict, and return the verdicts."""
         await asyncio.sleep(0.1)
-        rows = await self.world.admin.query(
+        rows = await self.harness.admin.query(
             "SELECT id, status, completion_result, completion_failure, last_failure"
             f" FROM sys_invocation WHERE id IN ({','.join(map(literal, jobs))})"
         )
@@ -156,19 +156,19 @@ def _verdict(row: Row) -> str:
     return f"held: {failure}" if "LE402: " in failure else ""
 
 
-async def _is_ready(worker: Worker, world: World) -> bool:
-    async with world.http.get(f"{worker.probe_url}/readyz") as response:
+async def _is_ready(worker: Worker, harness: Harness) -> bool:
+    async with harness.http.get(f"{worker.probe_url}/readyz") as response:
         return response.status == 200
 
 
 async def test_every_body_is_done_refused_or_held(
-    world: World, pytestconfig: pytest.Config
+    harness: Harness, pytestconfig: pytest.Config
 ) -> None:
     count, seed = pytestconfig.getoption("bodies", 300), pytestconfig.getoption("seed", 1)
-    worker = await world.worker()
+    worker = await harness.worker()
     assert worker.process is not None
     process = psutil.Process(worker.process.pid)
-    fuzzing = Fuzzing(world=world, bodies=Bodies(seed))
+    fuzzing = Fuzzing(harness=harness, bodies=Bodies(seed))
 
     # The first bodies load modules and fill caches.
     await fuzzing.send(BATCH)
@@ -188,5 +188,5 @@ async def test_every_body_is_done_refused_or_held(
     assert {"done", "held", "refused with 400"} <= set(fuzzing.results)
     # A configuration of 4 MiB takes 110 MiB for a moment, and the heap keeps some of that memory.
     assert sizes[-1] - sizes[0] < 128
-    assert await _is_ready(worker, world)
-    assert await world.run(world.tenant(), "provision", version=1) == "created"
+    assert await _is_ready(worker, harness)
+    assert await harness.run(harness.tenant(), "provision", version=1) == "created"

@@ -12,7 +12,7 @@ import aiohttp
 import psutil
 import pytest
 
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 from landlord_test_target.hostile import CONFIGS, NAMES, body
 from landlord_test_target.waiting import wait_for
 
@@ -21,11 +21,11 @@ MIB = 1024 * 1024
 Verdict = tuple[str, str]
 
 
-async def verdict(world: World, execution_id: str) -> Verdict:
+async def verdict(harness: Harness, execution_id: str) -> Verdict:
     """Return the job's result, or the reason why it is held."""
 
     async def look() -> Verdict | None:
-        row = await world.wait_row(execution_id)
+        row = await harness.wait_row(execution_id)
         if row["status"] == "completed":
             return row["completion_result"], row.get("completion_failure", "")
         said = row.get("last_failure", "")
@@ -36,19 +36,19 @@ async def verdict(world: World, execution_id: str) -> Verdict:
     return ended
 
 
-async def test_a_tenant_may_be_called_anything(world: World) -> None:
-    worker = await world.worker()
+async def test_a_tenant_may_be_called_anything(harness: Harness) -> None:
+    worker = await harness.worker()
     tenants = {name: f"{word}{uuid4().hex}{word}"[:512] for name, word in NAMES.items()}
 
     async def run_lifecycle(tenant: str) -> list[str]:
         outcomes = []
         for operation, version in (("provision", 1), ("update", 2), ("delete", 2)):
             send_config = body(tenant, json.dumps({"version": version}).encode(), operation)
-            answer = await world.wait_done(await world.dispatcher.dispatch(send_config))
+            answer = await harness.wait_done(await harness.dispatcher.dispatch(send_config))
             outcomes.append(answer["output"]["status"])
-        assert await world.wait_outcomes(tenant, 3) == outcomes
-        assert {row["tenant"] for row in await world.target.rows(tenant)} == {tenant}
-        assert await world.target.resources(tenant) == []
+        assert await harness.wait_outcomes(tenant, 3) == outcomes
+        assert {row["tenant"] for row in await harness.target.rows(tenant)} == {tenant}
+        assert await harness.target.resources(tenant) == []
         return outcomes
 
     lives = await asyncio.gather(*(run_lifecycle(tenant) for tenant in tenants.values()))
@@ -66,12 +66,12 @@ async def test_a_tenant_may_be_called_anything(world: World) -> None:
 
 
 @pytest.mark.parametrize("engine", ["target", "mock"])
-async def test_any_configuration_is_applied_refused_or_held(world: World, engine: str) -> None:
-    worker = await world.worker(compute_provider=engine)
+async def test_any_configuration_is_applied_refused_or_held(harness: Harness, engine: str) -> None:
+    worker = await harness.worker(compute_provider=engine)
 
     async def send_config(config: bytes) -> Verdict:
-        job = await world.dispatcher.dispatch(body(world.tenant(), config))
-        return await verdict(world, job)
+        job = await harness.dispatcher.dispatch(body(harness.tenant(), config))
+        return await verdict(harness, job)
 
     verdicts = await asyncio.gather(*(send_config(config) for config in CONFIGS.values()))
 
@@ -84,14 +84,14 @@ async def test_any_configuration_is_applied_refused_or_held(world: World, engine
     assert all(json.loads(line)["message"] for line in worker.log_text().splitlines())
 
 
-async def test_in_the_text_format_control_characters_are_escaped(world: World) -> None:
-    worker = await world.launch(world.config(), "--log-format=console", "--log-level=debug")
+async def test_in_the_text_format_control_characters_are_escaped(harness: Harness) -> None:
+    worker = await harness.launch(harness.config(), "--log-format=console", "--log-level=debug")
     await wait_for(lambda: _contains(worker.log_text, "state=registered"))
 
     config = b'{"compute_provider": "\\u001b[2J\\nforged"}'
     bodies = (body(f"{name}{uuid4().hex}"[:512], config) for name in NAMES.values())
-    jobs = [await world.dispatcher.dispatch(raw) for raw in bodies]
-    await asyncio.gather(*(verdict(world, job) for job in jobs))
+    jobs = [await harness.dispatcher.dispatch(raw) for raw in bodies]
+    await asyncio.gather(*(verdict(harness, job) for job in jobs))
 
     lines = worker.log_text().split("\n")
     assert all(line.isprintable() for line in lines)
@@ -99,18 +99,18 @@ async def test_in_the_text_format_control_characters_are_escaped(world: World) -
     assert "x1b[2J" in worker.log_text()
 
 
-async def test_a_name_that_no_tenant_can_have_ends_with_400(world: World) -> None:
-    await world.worker()
+async def test_a_name_that_no_tenant_can_have_ends_with_400(harness: Harness) -> None:
+    await harness.worker()
 
     send_config = b'{"tenant_id": "' + b"x" * 513 + b'"}'
-    result, said = await verdict(world, await world.dispatcher.dispatch(send_config))
+    result, said = await verdict(harness, await harness.dispatcher.dispatch(send_config))
 
     assert (result, said[:5]) == ("failure", "[400]")
 
 
 @pytest.mark.long
-async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(world: World) -> None:
-    worker = await world.worker(compute_provider="mock")
+async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(harness: Harness) -> None:
+    worker = await harness.worker(compute_provider="mock")
     assert worker.process is not None
     process = psutil.Process(worker.process.pid)
     before, most = process.memory_info().rss, 0
@@ -123,30 +123,30 @@ async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(world: Wor
             most = max(most, process.memory_info().rss)
             await asyncio.sleep(0.02)
 
-    jobs = [await world.dispatcher.dispatch(body(world.tenant(), raw)) for _ in range(2)]
+    jobs = [await harness.dispatcher.dispatch(body(harness.tenant(), raw)) for _ in range(2)]
     for job in jobs:
-        await asyncio.wait_for(sample_memory_until(lambda job=job: _is_held(world, job)), 60)  # type: ignore[misc]
+        await asyncio.wait_for(sample_memory_until(lambda job=job: _is_held(harness, job)), 60)  # type: ignore[misc]
 
     assert most - before < 150 * MIB
-    assert await world.run(world.tenant(), "provision", "mock") == "created"
+    assert await harness.run(harness.tenant(), "provision", "mock") == "created"
 
 
-async def test_a_body_larger_than_restate_takes_never_reaches_the_worker(world: World) -> None:
-    await world.worker()
-    send_config = body(world.tenant(), b'"' + b"x" * (33 * MIB) + b'"')
+async def test_a_body_larger_than_restate_takes_never_reaches_the_worker(harness: Harness) -> None:
+    await harness.worker()
+    send_config = body(harness.tenant(), b'"' + b"x" * (33 * MIB) + b'"')
 
-    url = f"{world.restate.endpoint}/{world.service}/execute/send"
+    url = f"{harness.restate.endpoint}/{harness.service}/execute/send"
     # Restate answers 413 or closes the connection.
     with suppress(aiohttp.ClientOSError):
-        async with world.http.post(url, data=BytesIO(send_config)) as response:
+        async with harness.http.post(url, data=BytesIO(send_config)) as response:
             assert response.status == 413
 
-    sql = f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}'"
-    assert await world.admin.query(sql) == ()
+    sql = f"SELECT id FROM sys_invocation WHERE target_service_name = '{harness.service}'"
+    assert await harness.admin.query(sql) == ()
 
 
-async def _is_held(world: World, job: str) -> bool:
-    row = await world.wait_row(job)
+async def _is_held(harness: Harness, job: str) -> bool:
+    row = await harness.wait_row(job)
     return row["status"] == "backing-off" and "$.desired_config has" in row.get("last_failure", "")
 
 

@@ -10,7 +10,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 
 
 class Landlord:
@@ -70,165 +70,165 @@ TROUBLE = {
 
 @pytest.mark.parametrize("trouble", TROUBLE)
 async def test_without_an_answer_the_job_waits_and_ends_when_the_api_returns(
-    world: World, landlord: Landlord, trouble: str
+    harness: Harness, landlord: Landlord, trouble: str
 ) -> None:
-    await world.worker(api=landlord.url)
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url)
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "target2", version=1)
     landlord.trouble = TROUBLE[trouble]
 
-    job = await world.send(tenant, "provision", version=1)
-    await world.wait_held(job, "Landlord's API")
-    assert await world.target.resources(tenant) == []
+    job = await harness.send(tenant, "provision", version=1)
+    await harness.wait_held(job, "Landlord's API")
+    assert await harness.target.resources(tenant) == []
     landlord.trouble = None
 
-    assert (await world.wait_done(job))["output"]["provider_type"] == "target2"
+    assert (await harness.wait_done(job))["output"]["provider_type"] == "target2"
 
 
-async def test_a_job_waits_for_a_slow_api(world: World) -> None:
+async def test_a_job_waits_for_a_slow_api(harness: Harness) -> None:
     with HTTPServer(threaded=True) as server:
         landlord = Landlord(server)
-        await world.worker(api=landlord.url)
-        tenant = world.tenant()
+        await harness.worker(api=landlord.url)
+        tenant = harness.tenant()
         landlord.set_tenant(tenant, "target2", version=1)
         landlord.quick.clear()
 
-        job = await world.send(tenant, "provision", version=1)
-        await world.wait_held(job, "no answer in time")
-        assert await world.target.resources(tenant) == []
+        job = await harness.send(tenant, "provision", version=1)
+        await harness.wait_held(job, "no answer in time")
+        assert await harness.target.resources(tenant) == []
         landlord.quick.set()
 
-        assert (await world.wait_done(job))["output"]["provider_type"] == "target2"
+        assert (await harness.wait_done(job))["output"]["provider_type"] == "target2"
 
 
 async def test_an_api_that_is_down_holds_a_job_and_never_makes_it_take_a_default(
-    world: World,
+    harness: Harness,
 ) -> None:
-    await world.worker(api="http://127.0.0.1:9/")
-    tenant = world.tenant()
+    await harness.worker(api="http://127.0.0.1:9/")
+    tenant = harness.tenant()
 
-    job = await world.send(tenant, "provision", version=1)
+    job = await harness.send(tenant, "provision", version=1)
 
-    await world.wait_held(job, "cannot be read")
-    assert await world.target.resources(tenant) == []
+    await harness.wait_held(job, "cannot be read")
+    assert await harness.target.resources(tenant) == []
 
 
 async def test_a_cached_answer_is_used_while_the_api_is_down(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, compute_cache_ttl="1ms")
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url, compute_cache_ttl="1ms")
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "target2", version=1)
-    await world.run(tenant, "provision", version=1)
+    await harness.run(tenant, "provision", version=1)
     landlord.trouble = TROUBLE["500"]
 
-    answer = await world.wait_done(await world.send(tenant, "provision", version=1))
+    answer = await harness.wait_done(await harness.send(tenant, "provision", version=1))
 
     assert answer["output"]["provider_type"] == "target2"
     assert answer["output"]["status"] == "unchanged"
 
 
 async def test_a_cached_answer_is_refreshed_after_its_time(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, compute_cache_ttl="1ms")
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url, compute_cache_ttl="1ms")
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "target", version=1)
-    await world.run(tenant, "provision", version=1)
+    await harness.run(tenant, "provision", version=1)
     landlord.set_tenant(tenant, "target2", version=1)
 
-    answer = await world.wait_done(await world.send(tenant, "update", version=1))
+    answer = await harness.wait_done(await harness.send(tenant, "update", version=1))
 
     assert answer["output"]["provider_type"] == "target2"
     assert len(landlord.resolving) == 2
 
 
 async def test_a_cached_answer_serves_only_the_config_it_was_read_for(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url)
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url)
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "target", version=1)
-    await world.run(tenant, "provision", version=1)
+    await harness.run(tenant, "provision", version=1)
     landlord.set_tenant(tenant, "target2", version=2)
 
-    answer = await world.wait_done(await world.send(tenant, "update", version=2))
+    answer = await harness.wait_done(await harness.send(tenant, "update", version=2))
 
     assert answer["output"]["provider_type"] == "target2"
 
 
-async def test_the_override_beats_job_and_api(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, force_compute_provider="target2")
-    tenant = world.tenant()
+async def test_the_override_beats_job_and_api(harness: Harness, landlord: Landlord) -> None:
+    await harness.worker(api=landlord.url, force_compute_provider="target2")
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "target", version=1)
 
-    answer = await world.wait_done(await world.send(tenant, "provision", "target", version=1))
+    answer = await harness.wait_done(await harness.send(tenant, "provision", "target", version=1))
 
     assert answer["output"]["provider_type"] == "target2"
     assert landlord.resolving == []
 
 
 async def test_fifty_jobs_at_once_resolve_with_one_request_to_the_api(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url)
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url)
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "target", version=1)
 
-    jobs = await asyncio.gather(*(world.send(tenant, "provision", version=1) for _ in range(50)))
+    jobs = await asyncio.gather(*(harness.send(tenant, "provision", version=1) for _ in range(50)))
     for job in jobs:
-        await world.wait_status(job, "completed")
+        await harness.wait_status(job, "completed")
 
     assert landlord.resolving == [tenant]
-    started = await world.history(tenant)
+    started = await harness.history(tenant)
     assert 1 <= len(landlord.confirming) <= len(started)
-    assert len(await world.target.resources(tenant)) == 1
+    assert len(await harness.target.resources(tenant)) == 1
 
 
 async def test_an_update_sent_to_landlord_during_the_job_is_applied(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url)
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url)
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, version=1)
-    await world.target.set_fault(tenant, "create", delay_before=1)
+    await harness.target.set_fault(tenant, "create", delay_before=1)
 
-    job = await world.send(tenant, "provision", version=1)
-    await world.target.wait_called(tenant, "create")
+    job = await harness.send(tenant, "provision", version=1)
+    await harness.target.wait_called(tenant, "create")
     landlord.set_tenant(tenant, version=2)
 
-    answer = await world.wait_done(job)
+    answer = await harness.wait_done(job)
     assert answer["output"]["message"] == "a newer configuration was applied"
-    assert (await world.target.document(tenant))["version"] == 2
+    assert (await harness.target.document(tenant))["version"] == 2
 
 
 async def test_the_record_names_the_engine_if_neither_job_nor_landlord_does(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url)
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url)
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, version=1)
-    await world.run(tenant, "provision", "target2", version=1)
+    await harness.run(tenant, "provision", "target2", version=1)
     landlord.set_tenant(tenant, version=2)
 
-    answer = await world.wait_done(await world.send(tenant, "update", version=2))
+    answer = await harness.wait_done(await harness.send(tenant, "update", version=2))
 
     assert answer["output"]["provider_type"] == "target2"
 
 
 async def test_a_job_that_waits_for_the_api_ends_once_a_younger_one_has_the_lock(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url)
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url)
+    tenant = harness.tenant()
     landlord.trouble = TROUBLE["500"]
-    waiting = await world.send(tenant, "provision", version=1)
-    await world.wait_held(waiting, "Landlord's API")
+    waiting = await harness.send(tenant, "provision", version=1)
+    await harness.wait_held(waiting, "Landlord's API")
 
-    younger = await world.send(tenant, "provision", "target2", version=2)
+    younger = await harness.send(tenant, "provision", "target2", version=2)
 
     # The API is still down, so only the record tells the older job that it is superseded.
-    assert (await world.wait_done(waiting))["state"] == "cancelled"
+    assert (await harness.wait_done(waiting))["state"] == "cancelled"
     landlord.trouble = None
-    assert (await world.wait_done(younger))["state"] == "succeeded"
-    assert (await world.target.document(tenant))["version"] == 2
+    assert (await harness.wait_done(younger))["state"] == "succeeded"
+    assert (await harness.target.document(tenant))["version"] == 2

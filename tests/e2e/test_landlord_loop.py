@@ -13,7 +13,7 @@ from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_core.models import PolledExecution
 from landlord_test_target.engine import TargetCompute
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 from landlord_test_target.in_memory import RecordingLogger
 from landlord_test_target.landlord import ApiUser
 from landlord_test_target.waiting import wait_for
@@ -49,19 +49,19 @@ class BlockableDispatcher:
 
 
 @pytest.fixture
-def gate(world: World) -> BlockableDispatcher:
-    return BlockableDispatcher(world.dispatcher)
+def gate(harness: Harness) -> BlockableDispatcher:
+    return BlockableDispatcher(harness.dispatcher)
 
 
 @pytest.fixture
 def run_landlord_without_worker(
-    world: World, gate: BlockableDispatcher, http: aiohttp.ClientSession
+    harness: Harness, gate: BlockableDispatcher, http: aiohttp.ClientSession
 ) -> RunLandlord:
     """Run Landlord without a worker."""
 
     @asynccontextmanager
     async def run_landlord() -> AsyncIterator[ApiUser]:
-        url = world.target.url
+        url = harness.target.url
         compute = ComputeRegistry(
             {name: TargetCompute(name, url) for name in ("target", "target2")}
         )
@@ -74,26 +74,26 @@ def run_landlord_without_worker(
 
 
 async def test_a_tenant_is_created_updated_and_deleted_through_landlord(
-    world: World, run_landlord_without_worker: RunLandlord
+    harness: Harness, run_landlord_without_worker: RunLandlord
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
+        await harness.worker(api=landlord.url)
 
         tenant = await landlord.create("acme", compute_provider="target", version=1)
         await landlord.wait_fields(tenant, status="ready")
-        assert (await world.target.document(tenant))["version"] == 1
+        assert (await harness.target.document(tenant))["version"] == 1
         updated = await landlord.update(tenant, compute_provider="target", version=2)
         await landlord.wait_fields(tenant, status="ready")
-        assert (await world.target.document(tenant))["version"] == 2
+        assert (await harness.target.document(tenant))["version"] == 2
         await landlord.archive(tenant)
         await landlord.wait_fields(tenant, status="archived")
-        assert await world.target.resources(tenant) == []
+        assert await harness.target.resources(tenant) == []
         await landlord.delete(tenant)
         await landlord.wait_removed(tenant)
 
     assert updated.status == 202
-    assert await world.wait_outcomes(tenant, 4) == ["created", "updated", "deleted", "absent"]
-    assert len(await world.target.ledger(tenant, "create")) == 1
+    assert await harness.wait_outcomes(tenant, 4) == ["created", "updated", "deleted", "absent"]
+    assert len(await harness.target.ledger(tenant, "create")) == 1
 
 
 NAMES = (
@@ -108,95 +108,95 @@ NAMES = (
 
 
 async def test_a_tenant_may_be_called_anything(
-    world: World, run_landlord_without_worker: RunLandlord
+    harness: Harness, run_landlord_without_worker: RunLandlord
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
+        await harness.worker(api=landlord.url)
 
         for name in NAMES:
             tenant = await landlord.create(name, compute_provider="target", version=1)
             ready = await landlord.wait_fields(tenant, status="ready")
-            made = await world.target.resources(tenant)
+            made = await harness.target.resources(tenant)
             await landlord.delete(tenant)
             await landlord.wait_removed(tenant)
-            left = await world.target.resources(tenant)
+            left = await harness.target.resources(tenant)
 
             assert (ready["name"], len(made), left) == (name, 1, [])
 
 
 async def test_a_changed_configuration_replaces_a_job_that_backs_off(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
-        tenant = await created(world, landlord, gate, refuse=-1)
+        await harness.worker(api=landlord.url)
+        tenant = await created(harness, landlord, gate, refuse=-1)
         held = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
-        await world.target.set_fault(tenant, "create", refuse=0)
+        await harness.target.set_fault(tenant, "create", refuse=0)
         changed = await landlord.update(tenant, compute_provider="target", version=2)
         await landlord.wait_fields(tenant, status="ready")
 
     assert changed.status == 200
-    assert (await world.target.document(tenant))["version"] == 2
-    killed = await world.wait_status(held["workflow_execution_id"], "completed")
+    assert (await harness.target.document(tenant))["version"] == 2
+    killed = await harness.wait_status(held["workflow_execution_id"], "completed")
     assert (killed["completion_result"], len(gate.sent)) == ("failure", 2)
 
 
 async def test_a_configuration_that_changes_during_a_run_is_applied_by_that_run(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
-        tenant = await created(world, landlord, gate, delay_before=2)
-        await world.target.wait_called(tenant, "create")
+        await harness.worker(api=landlord.url)
+        tenant = await created(harness, landlord, gate, delay_before=2)
+        await harness.target.wait_called(tenant, "create")
 
         changed = await landlord.update(tenant, compute_provider="target", version=2)
         ready = await landlord.wait_fields(tenant, status="ready")
 
     assert changed.status == 200
     assert ready["desired_config"]["version"] == 2
-    assert (await world.target.document(tenant))["version"] == 2
-    (only,) = await world.wait_ended(tenant, 1)
+    assert (await harness.target.document(tenant))["version"] == 2
+    (only,) = await harness.wait_ended(tenant, 1)
     assert only["detail"] == "a newer configuration was applied"
 
 
 async def test_without_its_api_a_change_during_a_run_is_lost_as_landlord_loses_it(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker()
-        tenant = await created(world, landlord, gate, delay_before=2)
-        await world.target.wait_called(tenant, "create")
+        await harness.worker()
+        tenant = await created(harness, landlord, gate, delay_before=2)
+        await harness.target.wait_called(tenant, "create")
 
         await landlord.update(tenant, compute_provider="target", version=2)
         ready = await landlord.wait_fields(tenant, status="ready")
 
     assert ready["desired_config"]["version"] == 2
-    assert (await world.target.document(tenant))["version"] == 1
+    assert (await harness.target.document(tenant))["version"] == 1
 
 
 async def test_a_delete_during_a_run_leaves_nothing(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
-        tenant = await created(world, landlord, gate, delay_before=2)
-        await world.target.wait_called(tenant, "create")
+        await harness.worker(api=landlord.url)
+        tenant = await created(harness, landlord, gate, delay_before=2)
+        await harness.target.wait_called(tenant, "create")
         await landlord.wait_fields(tenant, status="provisioning")
 
         deleted = await landlord.delete(tenant)
         await landlord.wait_removed(tenant)
 
     assert deleted.body["status"] == "archiving"
-    assert await world.target.resources(tenant) == []
-    assert len(await world.target.ledger(tenant, "create")) == 1
+    assert await harness.target.resources(tenant) == []
+    assert len(await harness.target.ledger(tenant, "create")) == 1
 
 
 async def test_the_newer_of_two_dispatches_wins_after_landlord_forgot_the_first(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
+        await harness.worker(api=landlord.url)
         gate.is_open.clear()
         tenant = await landlord.create("acme", compute_provider="target", version=1)
         await wait_dispatching(gate)
@@ -205,65 +205,67 @@ async def test_the_newer_of_two_dispatches_wins_after_landlord_forgot_the_first(
         gate.is_open.set()
         ready = await landlord.wait_fields(tenant, status="ready")
         for job in gate.sent:
-            await world.wait_status(job, "completed")
+            await harness.wait_status(job, "completed")
 
     assert len(gate.sent) == 2
     assert ready["status_message"].endswith(gate.sent[1])
-    assert (await world.target.document(tenant))["version"] == 2
+    assert (await harness.target.document(tenant))["version"] == 2
 
 
 async def test_tenants_fail_without_a_worker_and_can_only_be_deleted_then(
-    world: World, run_landlord_without_worker: RunLandlord
+    harness: Harness, run_landlord_without_worker: RunLandlord
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         tenant = await landlord.create("acme", compute_provider="target", version=1)
         failed = await landlord.wait_fields(tenant, status="failed")
         refused = await landlord.update(tenant, compute_provider="target", version=2)
-        await world.worker(api=landlord.url)
+        await harness.worker(api=landlord.url)
 
         await landlord.delete(tenant)
         await landlord.wait_removed(tenant)
 
     assert failed["status_message"] == "Reconciliation failed after 5 retries: <nil>"
     assert refused.status == 409
-    assert await world.wait_outcomes(tenant, 1) == ["absent"]
+    assert await harness.wait_outcomes(tenant, 1) == ["absent"]
 
 
 async def test_landlord_takes_a_job_killed_by_an_operator_for_a_success(
-    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
-        tenant = await created(world, landlord, gate, refuse=-1)
+        await harness.worker(api=landlord.url)
+        tenant = await created(harness, landlord, gate, refuse=-1)
         held = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
-        await world.dispatcher.kill(held["workflow_execution_id"])
+        await harness.dispatcher.kill(held["workflow_execution_id"])
         await landlord.wait_fields(tenant, status="ready")
 
-    assert await world.target.resources(tenant) == []
+    assert await harness.target.resources(tenant) == []
 
 
 async def test_a_tenant_that_moves_to_another_engine_exists_only_once(
-    world: World, run_landlord_without_worker: RunLandlord
+    harness: Harness, run_landlord_without_worker: RunLandlord
 ) -> None:
     async with run_landlord_without_worker() as landlord:
-        await world.worker(api=landlord.url)
+        await harness.worker(api=landlord.url)
         tenant = await landlord.create("acme", compute_provider="target", version=1)
         await landlord.wait_fields(tenant, status="ready")
 
         await landlord.update(tenant, compute_provider="target2", version=1)
         await landlord.wait_fields(tenant, status="ready")
 
-    assert [resource["engine"] for resource in await world.target.resources(tenant)] == ["target2"]
+    assert [resource["engine"] for resource in await harness.target.resources(tenant)] == [
+        "target2"
+    ]
 
 
 async def created(
-    world: World, landlord: ApiUser, gate: BlockableDispatcher, **faults: float
+    harness: Harness, landlord: ApiUser, gate: BlockableDispatcher, **faults: float
 ) -> str:
     """Create a tenant whose target fails from the first request, and return the tenant's id."""
     gate.is_open.clear()
     tenant = await landlord.create("acme", compute_provider="target", version=1)
-    await world.target.set_fault(tenant, "create", **faults)
+    await harness.target.set_fault(tenant, "create", **faults)
     gate.is_open.set()
     return tenant
 

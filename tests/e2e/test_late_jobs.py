@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
-from landlord_test_target.harness import Worker, World, wait_for
+from landlord_test_target.harness import Harness, Worker, wait_for
 from landlord_test_target.skewed_admin import SkewedAdmin, run_skewed_admin
 from landlord_test_target.tenant_api import Landlord
 
@@ -198,26 +198,26 @@ def landlord() -> Iterator[Landlord]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def admin(world: World) -> AsyncIterator[SkewedAdmin]:
-    async with run_skewed_admin(world.restate.admin_endpoint) as front:
+async def admin(harness: Harness) -> AsyncIterator[SkewedAdmin]:
+    async with run_skewed_admin(harness.restate.admin_endpoint) as front:
         yield front
 
 
 @pytest.mark.long
 async def test_late_and_skewed_jobs_leave_what_landlord_wants(
-    world: World, landlord: Landlord, admin: SkewedAdmin
+    harness: Harness, landlord: Landlord, admin: SkewedAdmin
 ) -> None:
-    await _worker(world, admin, api=landlord.url)
+    await _worker(harness, admin, api=landlord.url)
 
-    assert await _run_cases(CaseRunner(world, admin, landlord), CASES) == _expected(CASES)
+    assert await _run_cases(CaseRunner(harness, admin, landlord), CASES) == _expected(CASES)
 
 
 async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
-    world: World, landlord: Landlord, admin: SkewedAdmin
+    harness: Harness, landlord: Landlord, admin: SkewedAdmin
 ) -> None:
-    worker = await _worker(world, admin)
+    worker = await _worker(harness, admin)
 
-    assert await _run_cases(CaseRunner(world, admin, landlord), WITHOUT) == _expected(WITHOUT)
+    assert await _run_cases(CaseRunner(harness, admin, landlord), WITHOUT) == _expected(WITHOUT)
 
     assert await worker.wait_logged(DECIDED_WITHOUT)
 
@@ -230,7 +230,7 @@ Left = tuple[tuple[str, int] | None, list[str]]
 class CaseRunner:
     """Sends the jobs of a case with shifted times of dispatch."""
 
-    world: World
+    harness: Harness
     admin: SkewedAdmin
     landlord: Landlord
 
@@ -261,21 +261,21 @@ class CaseRunner:
 
     async def _send(self, tenant: str, job: Job) -> str:
         if job.has_delayed_request:
-            await self.world.target.set_fault(tenant, _call(job), hold=1)
-        sending = self.world.send(tenant, job.operation, job.engine, version=job.version)
+            await self.harness.target.set_fault(tenant, _call(job), hold=1)
+        sending = self.harness.send(tenant, job.operation, job.engine, version=job.version)
         return await self.admin.dispatch_shifted(sending, job.shift)
 
     async def _in_hand(self, tenant: str, job: Job, sent: str) -> None:
-        await self.world.target.wait_called(tenant, _call(job))
+        await self.harness.target.wait_called(tenant, _call(job))
         if job.killed:
-            await self.world.dispatcher.kill(sent)
-            await self.world.target.set_fault(tenant, _call(job))
+            await self.harness.dispatcher.kill(sent)
+            await self.harness.target.set_fault(tenant, _call(job))
 
     async def _over(self, tenant: str, sent: list[str]) -> None:
         for call in ("create", "update"):
-            await self.world.target.set_fault(tenant, call)
+            await self.harness.target.set_fault(tenant, call)
         for job in sent:
-            await self.world.wait_status(job, "completed")
+            await self.harness.wait_status(job, "completed")
 
     async def _asked(self, tenant: str) -> None:
         before = len(self.landlord.requested_paths)
@@ -296,19 +296,19 @@ def _call(job: Job) -> str:
     return "create" if job.operation == "provision" else "update"
 
 
-async def _worker(world: World, admin: SkewedAdmin, api: str | None = None) -> Worker:
-    config = world.config(api=api, resync_after="2s", step_timeout="3s")
+async def _worker(harness: Harness, admin: SkewedAdmin, api: str | None = None) -> Worker:
+    config = harness.config(api=api, resync_after="2s", step_timeout="3s")
     config["workflow"]["restate"]["admin_endpoint"] = admin.url
-    return await (await world.launch(config)).wait_registered()
+    return await (await harness.launch(config)).wait_registered()
 
 
 async def _run_cases(play: CaseRunner, cases: Mapping[str, Case]) -> Mapping[str, Left]:
     """Run the cases, wait for each tenant's last resync, and return what is left."""
-    tenants = {name: play.world.tenant() for name in cases}
+    tenants = {name: play.harness.tenant() for name in cases}
     await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
-    await _wait_resyncs(play.world)
+    await _wait_resyncs(play.harness)
     assert play.admin.shifted, "no job was seen with another time than Restate's"
-    return {name: await _read_left(play.world, tenant) for name, tenant in tenants.items()}
+    return {name: await _read_left(play.harness, tenant) for name, tenant in tenants.items()}
 
 
 def _expected(cases: Mapping[str, Case]) -> Mapping[str, Left]:
@@ -318,22 +318,22 @@ def _expected(cases: Mapping[str, Case]) -> Mapping[str, Left]:
     }
 
 
-async def _wait_resyncs(world: World) -> None:
+async def _wait_resyncs(harness: Harness) -> None:
     """Wait until no resync is open or scheduled."""
-    where = f"target_service_name IN ('{world.service}', '{world.service}Resync')"
+    where = f"target_service_name IN ('{harness.service}', '{harness.service}Resync')"
     sql = f"SELECT id FROM sys_invocation WHERE {where} AND status <> 'completed'"
 
     async def look() -> bool:
-        return not await world.admin.query(sql)
+        return not await harness.admin.query(sql)
 
     await wait_for(look, within=60)
 
 
-async def _read_left(world: World, tenant: str) -> Left:
-    status = await world.status(tenant)
+async def _read_left(harness: Harness, tenant: str) -> Left:
+    status = await harness.status(tenant)
     recorded = [location["engine"] for location in status["placements"]]
-    if not (resources := await world.target.resources(tenant)):
+    if not (resources := await harness.target.resources(tenant)):
         return None, recorded
     engine = ", ".join(resource["engine"] for resource in resources)
-    document = await world.target.document(tenant) if len(resources) == 1 else {"version": 0}
+    document = await harness.target.document(tenant) if len(resources) == 1 else {"version": 0}
     return (engine, document["version"]), recorded

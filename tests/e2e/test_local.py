@@ -9,7 +9,7 @@ from landlord_engines_restate.local.backends import local_backend
 from landlord_engines_restate.local.binary import server_binary
 from landlord_engines_restate.local.server import RestateServer
 from landlord_engines_restate.settings import RestateSettings
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 
 
 async def answers(url: str) -> bool:
@@ -36,11 +36,13 @@ async def test_a_local_backend_answers_until_its_context_ends(tmp_path: Path) ->
     assert (folder / "restate-server.log").exists()
 
 
-async def test_a_server_started_again_keeps_its_ports_and_its_data(own_world: World) -> None:
-    server = own_world.restate
-    await own_world.worker()
-    job = await own_world.send(own_world.tenant(), "provision", version=1)
-    await own_world.wait_status(job, "completed")
+async def test_a_server_started_again_keeps_its_ports_and_its_data(
+    dedicated_harness: Harness,
+) -> None:
+    server = dedicated_harness.restate
+    await dedicated_harness.worker()
+    job = await dedicated_harness.send(dedicated_harness.tenant(), "provision", version=1)
+    await dedicated_harness.wait_status(job, "completed")
     url = server.admin_endpoint
 
     await server.kill()
@@ -49,15 +51,17 @@ async def test_a_server_started_again_keeps_its_ports_and_its_data(own_world: Wo
 
     assert not stopped
     assert server.admin_endpoint == url
-    assert (await own_world.wait_row(job))["status"] == "completed"
+    assert (await dedicated_harness.wait_row(job))["status"] == "completed"
 
 
-async def test_two_servers_run_side_by_side(own_restate: RestateServer, tmp_path: Path) -> None:
+async def test_two_servers_run_side_by_side(
+    dedicated_restate: RestateServer, tmp_path: Path
+) -> None:
     other = RestateServer(binary=await server_binary(), folder=tmp_path / "other")
     await other.start()
 
     both = await asyncio.gather(
-        *(answers(f"{server.admin_endpoint}/health") for server in (own_restate, other))
+        *(answers(f"{server.admin_endpoint}/health") for server in (dedicated_restate, other))
     )
     await other.stop()
 

@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from landlord_test_target.harness import World, wait_for
+from landlord_test_target.harness import Harness, wait_for
 
 ODD = "ünï 'x' (50%) a_b"
 
 
-async def wait_open_job(world: World, tenant: str, state: str) -> dict[str, Any]:
+async def wait_open_job(harness: Harness, tenant: str, state: str) -> dict[str, Any]:
     """Wait until the only open job is in this state, and return it."""
 
     async def look() -> dict[str, Any] | None:
-        jobs: list[dict[str, Any]] = (await world.status(tenant))["jobs"]
+        jobs: list[dict[str, Any]] = (await harness.status(tenant))["jobs"]
         return jobs[0] if [job["state"] for job in jobs] == [state] else None
 
     found = await wait_for(look)
@@ -22,53 +22,57 @@ async def wait_open_job(world: World, tenant: str, state: str) -> dict[str, Any]
 
 
 @pytest.mark.parametrize("name", ["", ODD])
-async def test_a_job_that_is_held_before_it_has_the_lock_is_shown(world: World, name: str) -> None:
-    worker = await world.worker(hold_retry_interval="30s")
-    tenant = name + world.tenant()
-    job = await world.send(tenant, "provision", "nomad", version=1)
+async def test_a_job_that_is_held_before_it_has_the_lock_is_shown(
+    harness: Harness, name: str
+) -> None:
+    worker = await harness.worker(hold_retry_interval="30s")
+    tenant = name + harness.tenant()
+    job = await harness.send(tenant, "provision", "nomad", version=1)
 
-    held = await wait_open_job(world, tenant, "held")
+    held = await wait_open_job(harness, tenant, "held")
 
     assert (held["execution_id"], held["code"]) == (job, "LE402")
     assert "'nomad' is not configured" in held["reason"]
     assert held["since"] < held["next_try_at"]
-    row = await world.wait_row(job)
+    row = await harness.wait_row(job)
     assert "LE402" in row["last_failure"]
     (line,) = (entry for entry in worker.log_lines() if entry["message"] == "step refused")
     assert line["code"] == "LE402"
 
 
-async def test_a_job_held_while_it_has_the_lock_is_shown_in_the_history_too(world: World) -> None:
-    await world.worker(hold_retry_interval="30s")
-    tenant = world.tenant()
-    await world.run(tenant, "provision", version=1)
-    await world.target.set_fault(tenant, "update", refuse=-1)
-    job = await world.send(tenant, "update", version=2)
+async def test_a_job_held_while_it_has_the_lock_is_shown_in_the_history_too(
+    harness: Harness,
+) -> None:
+    await harness.worker(hold_retry_interval="30s")
+    tenant = harness.tenant()
+    await harness.run(tenant, "provision", version=1)
+    await harness.target.set_fault(tenant, "update", refuse=-1)
+    job = await harness.send(tenant, "update", version=2)
 
-    held = await wait_open_job(world, tenant, "held")
+    held = await wait_open_job(harness, tenant, "held")
 
     assert held["execution_id"] == job
-    before, now = await world.history(tenant)
+    before, now = await harness.history(tenant)
     assert "job" not in before
     assert (now["outcome"], now["job"]["state"], now["job"]["code"]) == ("", "held", "LE402")
 
 
-async def test_retried_and_running_jobs_are_shown_differently(world: World) -> None:
-    await world.worker()
-    tenant, other = world.tenant(), world.tenant()
-    await world.target.set_fault(tenant, "create", fail=-1)
-    await world.target.set_fault(other, "create", delay_before=3.0)
-    await world.send(tenant, "provision", version=1)
-    await world.send(other, "provision", version=1)
-    await world.target.wait_called(other, "create")
+async def test_retried_and_running_jobs_are_shown_differently(harness: Harness) -> None:
+    await harness.worker()
+    tenant, other = harness.tenant(), harness.tenant()
+    await harness.target.set_fault(tenant, "create", fail=-1)
+    await harness.target.set_fault(other, "create", delay_before=3.0)
+    await harness.send(tenant, "provision", version=1)
+    await harness.send(other, "provision", version=1)
+    await harness.target.wait_called(other, "create")
 
     running, retried = (
-        await wait_open_job(world, other, "running"),
-        await wait_open_job(world, tenant, "retrying"),
+        await wait_open_job(harness, other, "running"),
+        await wait_open_job(harness, tenant, "retrying"),
     )
 
     assert (running["code"], running["reason"]) == ("", "")
     assert retried["code"] == "LE403"
     assert retried["attempts"] >= 1
-    (transition,) = await world.history(other)
+    (transition,) = await harness.history(other)
     assert transition["job"]["state"] == "running"

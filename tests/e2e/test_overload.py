@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from landlord_test_target.harness import World, wait_for
+from landlord_test_target.harness import Harness, wait_for
 
 ACT = 60.0
 """Seconds that a create takes, before they are scaled."""
@@ -38,7 +38,7 @@ class Jobs:
         away: The seconds of each absence of a job from the queue.
     """
 
-    world: World
+    harness: Harness
     away: list[float] = attrs.field(factory=list)
     _since: dict[str, float] = attrs.field(factory=dict)
 
@@ -46,9 +46,9 @@ class Jobs:
         """Check whether all jobs have ended, and record the ones that wait for their next attempt."""
         sql = (
             "SELECT id, status FROM sys_invocation"
-            f" WHERE target_service_name = '{self.world.service}' AND status <> 'completed'"
+            f" WHERE target_service_name = '{self.harness.service}' AND status <> 'completed'"
         )
-        rows, now = await self.world.admin.query(sql), monotonic()
+        rows, now = await self.harness.admin.query(sql), monotonic()
         away = {str(row["id"]) for row in rows if row["status"] == "backing-off"}
         self.away += [now - self._since.pop(job) for job in self._since.keys() - away]
         self._since |= dict.fromkeys(away - self._since.keys(), now)
@@ -57,36 +57,36 @@ class Jobs:
 
 @pytest.mark.long
 async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt_has_a_slot(
-    world: World, pytestconfig: pytest.Config
+    harness: Harness, pytestconfig: pytest.Config
 ) -> None:
     count = pytestconfig.getoption("--overload")
     limit = min(MOST, count // 12)
     scale = 50 if count < 500 else 10
     act = ACT / scale
-    config = world.config(
+    config = harness.config(
         max_concurrent_jobs=limit, step_timeout=f"{STEP_TIMEOUT / scale}s", resync_after="0s"
     )
     # The timeout is as long as a call, because an abandoned call would continue without a slot.
     config["compute"]["target"]["longest_carry"] = 2 * act
-    worker = await (await world.launch(config)).wait_registered()
-    tenants = [world.tenant() for _ in range(count)]
+    worker = await (await harness.launch(config)).wait_registered()
+    tenants = [harness.tenant() for _ in range(count)]
     for tenant in tenants:
-        await world.target.set_fault(tenant, "create", delay_before=act)
-    sent = [await world.send(tenant, "provision", version=1) for tenant in tenants]
+        await harness.target.set_fault(tenant, "create", delay_before=act)
+    sent = [await harness.send(tenant, "provision", version=1) for tenant in tenants]
     address = worker.config["worker"]["probe_address"]
-    await _wait_many_waiting(world, address, count // 2)
+    await _wait_many_waiting(harness, address, count // 2)
     ghosts = set(tenants[-count // 10 :])
     killed = sent[-count // 10 :]
     for job in killed:
-        await world.admin.kill(job)
+        await harness.admin.kill(job)
 
-    jobs = Jobs(world=world)
+    jobs = Jobs(harness=harness)
     await wait_for(jobs.have_ended, 60 + 3 * act * count / limit)
 
     assert jobs.away, "no waiter left the queue"
     assert median(jobs.away) <= BACK_WITHIN
     rows = [
-        row for row in await world.target.rows_of_all("ledger") if row["tenant"] in set(tenants)
+        row for row in await harness.target.rows_of_all("ledger") if row["tenant"] in set(tenants)
     ]
     steps = [line for line in worker.log_lines() if line["message"].startswith("step ")]
     assert {line["execution_id"] for line in steps if line["message"] == "step cancelled"} <= set(
@@ -100,7 +100,7 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
     again = {tenant for tenant, times in Counter(asked).items() if times > 1}
     assert again <= {line["tenant"] for line in failed}, "a create was cut and sent again"
     assert _count_simultaneous(rows) <= limit
-    text = await _metrics(world, address)
+    text = await _metrics(harness, address)
     assert "landlord_worker_slots_used 0.0" in text
 
 
@@ -111,17 +111,17 @@ def _has_acted(line: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], timeo
     return any(failed - timeout - 1 < at < failed for at in asked)
 
 
-async def _wait_many_waiting(world: World, address: str, count: int) -> None:
+async def _wait_many_waiting(harness: Harness, address: str, count: int) -> None:
     async def look() -> bool:
-        text = await _metrics(world, address)
+        text = await _metrics(harness, address)
         (line,) = (sample for sample in text.splitlines() if sample.startswith(_WAITING))
         return float(line.removeprefix(_WAITING)) >= count
 
     await wait_for(look)
 
 
-async def _metrics(world: World, address: str) -> str:
-    async with world.http.get(f"http://{address}/metrics") as response:
+async def _metrics(harness: Harness, address: str) -> str:
+    async with harness.http.get(f"http://{address}/metrics") as response:
         return await response.text()
 
 

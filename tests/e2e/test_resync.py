@@ -18,7 +18,7 @@ from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.models import PolledExecution
 from landlord_engines_restate.local.dispatcher import RestateDispatcher
 from landlord_test_target.engine import TargetCompute
-from landlord_test_target.harness import World, wait_for
+from landlord_test_target.harness import Harness, wait_for
 from landlord_test_target.in_memory import RecordingLogger
 from landlord_test_target.landlord import RUNNING, ApiUser
 from landlord_test_target.tenant_api import Landlord
@@ -35,18 +35,18 @@ def landlord() -> Iterator[Landlord]:
         yield Landlord(server)
 
 
-async def wait_resyncs(world: World, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
+async def wait_resyncs(harness: Harness, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
     """Wait until the last resync has one of these statuses, and return Restate's rows, oldest first.
 
     Those before it are over then, or have one of these statuses too. Scheduled resyncs are left out: a delete schedules its last one a good while later.
     """
     sql = (
         "SELECT id, status, completion_failure, completed_at FROM sys_invocation"
-        f" WHERE target_service_name = '{world.service}Resync' ORDER BY created_at"
+        f" WHERE target_service_name = '{harness.service}Resync' ORDER BY created_at"
     )
 
     async def look() -> list[Mapping[str, Any]]:
-        rows = [row for row in await world.admin.query(sql) if row["status"] != "scheduled"]
+        rows = [row for row in await harness.admin.query(sql) if row["status"] != "scheduled"]
         fit = all(row["status"] in (*statuses, "completed") for row in rows)
         there = len(rows) >= count and fit and rows[-1]["status"] in statuses
         return rows if there else []
@@ -54,11 +54,11 @@ async def wait_resyncs(world: World, *statuses: str, count: int = 1) -> list[Map
     return await wait_for(look)
 
 
-async def wait_failed_resync(world: World) -> Mapping[str, Any]:
+async def wait_failed_resync(harness: Harness) -> Mapping[str, Any]:
     """Wait for a resync that ended with a failure, and return Restate's row."""
 
     async def look() -> Mapping[str, Any] | None:
-        rows = await wait_resyncs(world, *ANY)
+        rows = await wait_resyncs(harness, *ANY)
         return next((row for row in rows if "completion_failure" in row), None)
 
     row = await wait_for(look)
@@ -66,21 +66,21 @@ async def wait_failed_resync(world: World) -> Mapping[str, Any]:
     return row
 
 
-async def wait_resynced(world: World, count: int = 1) -> list[str]:
+async def wait_resynced(harness: Harness, count: int = 1) -> list[str]:
     """Wait for all resyncs to end, and return the status of each."""
-    rows = await wait_resyncs(world, "completed", count=count)
-    return [await _status(world, str(row["id"])) for row in rows]
+    rows = await wait_resyncs(harness, "completed", count=count)
+    return [await _status(harness, str(row["id"])) for row in rows]
 
 
-async def _status(world: World, execution_id: str) -> str:
-    url = f"{world.restate.endpoint}/restate/invocation/{execution_id}/output"
-    async with world.http.get(url) as response:
+async def _status(harness: Harness, execution_id: str) -> str:
+    url = f"{harness.restate.endpoint}/restate/invocation/{execution_id}/output"
+    async with harness.http.get(url) as response:
         answer = await response.json(content_type=None)
         status: str = answer["output"]["status"]
         return status
 
 
-async def create_from_outside(world: World, tenant: str, **document: object) -> None:
+async def create_from_outside(harness: Harness, tenant: str, **document: object) -> None:
     """Create the resource from outside, as a late request does."""
     body = {
         "tenant": tenant,
@@ -91,14 +91,14 @@ async def create_from_outside(world: World, tenant: str, **document: object) -> 
         "unhealthy": False,
         **document,
     }
-    async with world.http.post(f"{world.target.url}/create", json=body) as response:
+    async with harness.http.post(f"{harness.target.url}/create", json=body) as response:
         assert response.status == 201
 
 
-async def delete_resource(world: World, tenant: str) -> None:
+async def delete_resource(harness: Harness, tenant: str) -> None:
     """Delete the resource from outside."""
     body = {"tenant": tenant, "engine": "target", "location": "main"}
-    async with world.http.post(f"{world.target.url}/delete", json=body) as response:
+    async with harness.http.post(f"{harness.target.url}/delete", json=body) as response:
         assert response.status == 200
 
 
@@ -120,10 +120,10 @@ class HiddenEnd:
 
 
 async def test_a_config_changed_between_a_jobs_end_and_landlords_poll_is_applied(
-    world: World,
+    harness: Harness,
 ) -> None:
-    dispatcher = HiddenEnd(inner=world.dispatcher)
-    target = TargetCompute("target", world.target.url)
+    dispatcher = HiddenEnd(inner=harness.dispatcher)
+    target = TargetCompute("target", harness.target.url)
     quick = Intervals(reconcile=0.05, poll=0.05, retry=0.1, kill=0.05)
     async with landlord_in_memory(
         dispatcher,
@@ -132,66 +132,68 @@ async def test_a_config_changed_between_a_jobs_end_and_landlords_poll_is_applied
         intervals=quick,
         max_retries=1000,
     ) as running:
-        await world.worker(api=running.url, resync_after="5s")
-        user = ApiUser(url=running.url, http=world.http)
+        await harness.worker(api=running.url, resync_after="5s")
+        user = ApiUser(url=running.url, http=harness.http)
         tenant = await user.create("acme", compute_provider="target", version=1)
-        await world.wait_ended(tenant, 1)
+        await harness.wait_ended(tenant, 1)
 
         answer = await user.update(tenant, compute_provider="target", version=2)
         dispatcher.seen.set()
         await user.wait_fields(tenant, status="ready")
 
         assert answer.status == 200
-        assert (await world.target.document(tenant))["version"] == 1
-        job, resync = await world.wait_ended(tenant, 2)
+        assert (await harness.target.document(tenant))["version"] == 1
+        job, resync = await harness.wait_ended(tenant, 2)
         assert (job["operation"], job["outcome"]) == ("provision", "created")
         assert (resync["operation"], resync["outcome"]) == ("resync", "updated")
         assert resync["changes"] == ["version changed"]
-        assert (await world.target.document(tenant))["version"] == 2
-    assert len(await wait_resyncs(world, "completed")) == 1
+        assert (await harness.target.document(tenant))["version"] == 2
+    assert len(await wait_resyncs(harness, "completed")) == 1
 
 
 async def test_a_create_that_a_killed_worker_sent_before_the_delete_is_destroyed(
-    world: World,
+    harness: Harness,
 ) -> None:
-    first = await world.worker(resync_after="5s")
-    tenant = world.tenant()
-    await world.target.set_fault(tenant, "create", hold=1)
-    await world.send(tenant, "provision", version=1)
-    await world.target.wait_called(tenant, "create")
-    await world.worker(resync_after="5s")
+    first = await harness.worker(resync_after="5s")
+    tenant = harness.tenant()
+    await harness.target.set_fault(tenant, "create", hold=1)
+    await harness.send(tenant, "provision", version=1)
+    await harness.target.wait_called(tenant, "create")
+    await harness.worker(resync_after="5s")
     await first.kill()
 
-    assert await world.run(tenant, "delete", version=1) == "absent"
-    await world.target.set_fault(tenant, "create")
+    assert await harness.run(tenant, "delete", version=1) == "absent"
+    await harness.target.set_fault(tenant, "create")
 
-    *_, delete, resync = await world.wait_ended(tenant, 2)
+    *_, delete, resync = await harness.wait_ended(tenant, 2)
     assert (delete["operation"], resync["operation"]) == ("delete", "resync")
     assert resync["outcome"] == "deleted"
-    assert await world.target.resources(tenant) == []
-    assert len(await world.target.ledger(tenant, "create", "201")) == 1
+    assert await harness.target.resources(tenant) == []
+    assert len(await harness.target.ledger(tenant, "create", "201")) == 1
 
 
 @pytest.mark.parametrize("behind", ["deleted", "changed"])
-async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) -> None:
-    worker = await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
+async def test_drift_is_repaired(harness: Harness, landlord: Landlord, behind: str) -> None:
+    worker = await harness.worker(api=landlord.url, resync_after=SOON)
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "ready", version=1)
     landlord.is_down = True
-    await world.run(tenant, "provision", "target", version=1)
-    await world.wait_ended(tenant, 1)
-    await delete_resource(world, tenant)
+    await harness.run(tenant, "provision", "target", version=1)
+    await harness.wait_ended(tenant, 1)
+    await delete_resource(harness, tenant)
     if behind == "changed":
-        await create_from_outside(world, tenant, version=7)
+        await create_from_outside(harness, tenant, version=7)
     landlord.is_down = False
 
-    outcomes = await world.wait_outcomes(tenant, 2)
+    outcomes = await harness.wait_outcomes(tenant, 2)
 
     assert outcomes == ["created", "created" if behind == "deleted" else "updated"]
-    assert (await world.target.document(tenant))["version"] == 1
-    status = await world.status(tenant)
+    assert (await harness.target.document(tenant))["version"] == 1
+    status = await harness.status(tenant)
     (location,) = status["placements"]
-    assert location["resource_ids"] == {"id": str((await world.target.resources(tenant))[0]["id"])}
+    assert location["resource_ids"] == {
+        "id": str((await harness.target.resources(tenant))[0]["id"])
+    }
     assert (status["resync"], status["last"]["operation"]) == (None, "resync")
     (line,) = await worker.wait_logged("stable", operation="resync", tenant=tenant)
     assert line["execution_id"] == status["last"]["execution_id"]
@@ -199,62 +201,62 @@ async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) 
 
 
 async def test_a_tenant_without_drift_is_left_alone_and_gets_no_history(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url, resync_after=SOON)
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "ready", version=1)
-    await world.run(tenant, "provision", "target", version=1)
+    await harness.run(tenant, "provision", "target", version=1)
 
-    assert await wait_resynced(world) == ["unchanged"]
+    assert await wait_resynced(harness) == ["unchanged"]
 
-    assert len(await world.history(tenant)) == 1
-    assert (await world.status(tenant))["resync"] is None
+    assert len(await harness.history(tenant)) == 1
+    assert (await harness.status(tenant))["resync"] is None
 
 
-async def test_without_an_api_only_deleted_tenants_are_repaired(world: World) -> None:
-    await world.worker(resync_after="3s")
-    created, deleted = world.tenant(), world.tenant()
-    await world.run(created, "provision", version=1)
-    await world.run(deleted, "provision", version=1)
-    await world.run(deleted, "delete", version=1)
-    await delete_resource(world, created)
-    await create_from_outside(world, deleted)
+async def test_without_an_api_only_deleted_tenants_are_repaired(harness: Harness) -> None:
+    await harness.worker(resync_after="3s")
+    created, deleted = harness.tenant(), harness.tenant()
+    await harness.run(created, "provision", version=1)
+    await harness.run(deleted, "provision", version=1)
+    await harness.run(deleted, "delete", version=1)
+    await delete_resource(harness, created)
+    await create_from_outside(harness, deleted)
 
-    assert await world.wait_outcomes(deleted, 3) == ["created", "deleted", "deleted"]
+    assert await harness.wait_outcomes(deleted, 3) == ["created", "deleted", "deleted"]
 
-    assert sorted(await wait_resynced(world, 3)) == ["deleted", "superseded", "unchanged"]
+    assert sorted(await wait_resynced(harness, 3)) == ["deleted", "superseded", "unchanged"]
     for tenant in (created, deleted):
-        assert await world.target.resources(tenant) == []
+        assert await harness.target.resources(tenant) == []
 
 
 async def test_only_the_last_of_two_jobs_close_together_is_resynced(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url, resync_after=SOON)
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "ready", version=2)
     landlord.is_down = True
-    await world.run(tenant, "provision", "target", version=1)
-    await world.run(tenant, "update", "target", version=2)
-    await world.wait_ended(tenant, 2)
-    await delete_resource(world, tenant)
+    await harness.run(tenant, "provision", "target", version=1)
+    await harness.run(tenant, "update", "target", version=2)
+    await harness.wait_ended(tenant, 2)
+    await delete_resource(harness, tenant)
     landlord.is_down = False
 
-    assert await world.wait_outcomes(tenant, 3) == ["created", "updated", "created"]
+    assert await harness.wait_outcomes(tenant, 3) == ["created", "updated", "created"]
 
-    assert await wait_resynced(world, 2) == ["superseded", "created"]
-    assert len(await world.target.ledger(tenant, "create")) == 2
+    assert await wait_resynced(harness, 2) == ["superseded", "created"]
+    assert len(await harness.target.ledger(tenant, "create")) == 2
 
 
 async def test_a_resync_yields_to_a_job_that_acquired_the_lock_first(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, resync_after="2s")
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url, resync_after="2s")
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "ready", version=1)
-    await world.run(tenant, "provision", "target", version=1)
-    await delete_resource(world, tenant)
+    await harness.run(tenant, "provision", "target", version=1)
+    await delete_resource(harness, tenant)
     landlord.may_answer.clear()
     landlord.requested_paths.clear()
 
@@ -262,123 +264,123 @@ async def test_a_resync_yields_to_a_job_that_acquired_the_lock_first(
         return bool(landlord.requested_paths)
 
     await wait_for(was_requested)
-    await world.target.set_fault(tenant, "create", hold=1)
-    job = await world.send(tenant, "provision", "target", version=1)
-    await world.target.wait_called(tenant, "create", 2)
+    await harness.target.set_fault(tenant, "create", hold=1)
+    job = await harness.send(tenant, "provision", "target", version=1)
+    await harness.target.wait_called(tenant, "create", 2)
     landlord.may_answer.set()
 
     async def has_completed() -> bool:
-        return "completed" in [row["status"] for row in await wait_resyncs(world, *ANY)]
+        return "completed" in [row["status"] for row in await wait_resyncs(harness, *ANY)]
 
     await wait_for(has_completed)
-    await world.target.set_fault(tenant, "create")
-    await world.wait_done(job)
-    assert await wait_resynced(world, 2) == ["superseded", "unchanged"]
-    assert len(await world.target.resources(tenant)) == 1
+    await harness.target.set_fault(tenant, "create")
+    await harness.wait_done(job)
+    assert await wait_resynced(harness, 2) == ["superseded", "unchanged"]
+    assert len(await harness.target.resources(tenant)) == 1
 
 
 async def test_a_resync_that_waits_for_the_api_delays_no_job(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url, resync_after=SOON)
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "ready", version=2)
     landlord.is_down = True
-    await world.run(tenant, "provision", "target", version=1)
-    await wait_resyncs(world, "backing-off")
+    await harness.run(tenant, "provision", "target", version=1)
+    await wait_resyncs(harness, "backing-off")
 
-    job = await world.send(tenant, "update", "target", version=2)
-    answer = await world.wait_done(job)
+    job = await harness.send(tenant, "update", "target", version=2)
+    answer = await harness.wait_done(job)
     landlord.is_down = False
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
-    assert await wait_resynced(world, 2) == ["superseded", "unchanged"]
+    assert await wait_resynced(harness, 2) == ["superseded", "unchanged"]
 
 
 async def test_a_job_preempts_a_resync_that_backs_off_within_a_second(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url, resync_after=SOON)
+    tenant = harness.tenant()
     landlord.is_down = True
-    await world.run(tenant, "provision", "target", version=1)
-    await world.target.set_fault(tenant, "update", fail=-1)
+    await harness.run(tenant, "provision", "target", version=1)
+    await harness.target.set_fault(tenant, "update", fail=-1)
     landlord.set_tenant(tenant, "ready", version=2)
     landlord.is_down = False
-    await world.target.wait_called(tenant, "update")
-    await wait_resyncs(world, "backing-off")
+    await harness.target.wait_called(tenant, "update")
+    await wait_resyncs(harness, "backing-off")
 
-    job = await world.send(tenant, "update", "target", version=3)
+    job = await harness.send(tenant, "update", "target", version=3)
     landlord.set_tenant(tenant, "ready", version=3)
-    await world.wait_held(job, "in trouble")
-    await world.target.set_fault(tenant, "update")
-    answer = await world.wait_done(job)
+    await harness.wait_held(job, "in trouble")
+    await harness.target.set_fault(tenant, "update")
+    answer = await harness.wait_done(job)
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
-    killed = await wait_failed_resync(world)
+    killed = await wait_failed_resync(harness)
     assert killed["completion_failure"] == "[409] killed"
-    gave_way, was_requested = killed["completed_at"], (await world.wait_row(job))["created_at"]
+    gave_way, was_requested = killed["completed_at"], (await harness.wait_row(job))["created_at"]
     assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(was_requested) < timedelta(
         seconds=1
     )
-    operations = [transition["operation"] for transition in await world.wait_ended(tenant, 2)]
+    operations = [transition["operation"] for transition in await harness.wait_ended(tenant, 2)]
     assert operations == ["provision", "update"]
-    assert (await world.target.document(tenant))["version"] == 3
+    assert (await harness.target.document(tenant))["version"] == 3
 
 
 async def test_a_preempted_resync_finishes_its_request_first(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
+    await harness.worker(api=landlord.url, resync_after=SOON)
+    tenant = harness.tenant()
     landlord.is_down = True
-    await world.run(tenant, "provision", "target", version=1)
-    await world.target.set_fault(tenant, "update", hold=1)
+    await harness.run(tenant, "provision", "target", version=1)
+    await harness.target.set_fault(tenant, "update", hold=1)
     landlord.set_tenant(tenant, "ready", version=2)
     landlord.is_down = False
-    await world.target.wait_called(tenant, "update")
+    await harness.target.wait_called(tenant, "update")
 
-    job = await world.send(tenant, "update", "target", version=3)
+    job = await harness.send(tenant, "update", "target", version=3)
     landlord.set_tenant(tenant, "ready", version=3)
-    await world.wait_acquire_suspended()
-    await world.target.set_fault(tenant, "update")
-    answer = await world.wait_done(job)
+    await harness.wait_acquire_suspended()
+    await harness.target.set_fault(tenant, "update")
+    answer = await harness.wait_done(job)
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
-    assert (await world.target.document(tenant))["version"] == 3
-    assert (await wait_failed_resync(world))["completion_failure"] == "[409] cancelled"
-    acts = await world.target.rows(tenant)
+    assert (await harness.target.document(tenant))["version"] == 3
+    assert (await wait_failed_resync(harness))["completion_failure"] == "[409] cancelled"
+    acts = await harness.target.rows(tenant)
     updates = [act["outcome"] for act in acts if act["call"] == "update"]
     assert updates == ["asked", "200", "asked", "200"]
 
 
 async def test_a_resync_continues_on_the_next_worker_after_a_kill(
-    world: World, landlord: Landlord
+    harness: Harness, landlord: Landlord
 ) -> None:
-    worker = await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
+    worker = await harness.worker(api=landlord.url, resync_after=SOON)
+    tenant = harness.tenant()
     landlord.set_tenant(tenant, "ready", version=1)
     landlord.is_down = True
-    await world.run(tenant, "provision", "target", version=1)
-    await delete_resource(world, tenant)
-    await world.target.set_fault(tenant, "create", hold=1)
+    await harness.run(tenant, "provision", "target", version=1)
+    await delete_resource(harness, tenant)
+    await harness.target.set_fault(tenant, "create", hold=1)
     landlord.is_down = False
-    await world.target.wait_called(tenant, "create", 2)
+    await harness.target.wait_called(tenant, "create", 2)
 
     await worker.kill()
-    await world.restart(worker)
-    await world.target.wait_called(tenant, "create", 3)
-    await world.target.set_fault(tenant, "create")
+    await harness.restart(worker)
+    await harness.target.wait_called(tenant, "create", 3)
+    await harness.target.set_fault(tenant, "create")
 
-    assert await world.wait_outcomes(tenant, 2) == ["created", "created"]
-    assert len(await world.target.resources(tenant)) == 1
+    assert await harness.wait_outcomes(tenant, 2) == ["created", "created"]
+    assert len(await harness.target.resources(tenant)) == 1
 
 
-async def test_a_delay_of_zero_disables_resyncs(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, resync_after="0")
-    tenant = world.tenant()
-    await world.run(tenant, "provision", "target", version=1)
-    await world.wait_ended(tenant, 1)
+async def test_a_delay_of_zero_disables_resyncs(harness: Harness, landlord: Landlord) -> None:
+    await harness.worker(api=landlord.url, resync_after="0")
+    tenant = harness.tenant()
+    await harness.run(tenant, "provision", "target", version=1)
+    await harness.wait_ended(tenant, 1)
 
-    sql = f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Resync'"
-    assert await world.admin.query(sql) == ()
+    sql = f"SELECT id FROM sys_invocation WHERE target_service_name = '{harness.service}Resync'"
+    assert await harness.admin.query(sql) == ()

@@ -20,7 +20,7 @@ import pytest
 
 from landlord_engines_restate.deployments.manifest import DIGEST_KEY, read_seconds
 from landlord_test_target.balancer import Balancer, run_balancer
-from landlord_test_target.harness import Worker, World, wait_for
+from landlord_test_target.harness import Harness, Worker, wait_for
 
 OLDEST = 2.0
 """Seconds that `/readyz` may lag behind Restate: ten checks of the worker."""
@@ -56,7 +56,7 @@ class ShownState:
 class SharedWorkers:
     """Three workers behind one address, which workers of the next version replace one by one."""
 
-    world: World
+    harness: Harness
     balancer: Balancer
     version: int = 0
     workers: list[tuple[int, Worker]] = attrs.field(factory=list)
@@ -77,9 +77,9 @@ class SharedWorkers:
 
     async def start(self, version: int) -> Worker:
         """Start a worker, which may register before the address routes to it."""
-        config = self.world.config(step_timeout=f"{self.step_timeout(version)}s")
+        config = self.harness.config(step_timeout=f"{self.step_timeout(version)}s")
         config["workflow"]["restate"]["worker_advertised_url"] = self.balancer.url
-        worker = await self.world.launch(config)
+        worker = await self.harness.launch(config)
         await wait_for(lambda: self._is_ready(worker))
         self.workers.append((version, worker))
         self._route()
@@ -126,12 +126,12 @@ class SharedWorkers:
         """Compare each job with the target, its row and its history."""
         wrong: Counter[str] = Counter()
         for tenant, job in self.jobs.items():
-            assert (await self.world.wait_done(job))["output"]["status"] == "created"
-            resources = await self.world.target.resources(tenant)
+            assert (await self.harness.wait_done(job))["output"]["status"] == "created"
+            resources = await self.harness.target.resources(tenant)
             versions = [json.loads(resource["document"])["version"] for resource in resources]
             wrong["lost"] += versions != [1]
-            wrong["doubled"] += len(await self.world.target.ledger(tenant, "create", "201")) != 1
-            wrong["unknown"] += await self.world.wait_outcomes(tenant, 1) != ["created"]
+            wrong["doubled"] += len(await self.harness.target.ledger(tenant, "create", "201")) != 1
+            wrong["unknown"] += await self.harness.wait_outcomes(tenant, 1) != ["created"]
         return +wrong
 
     def find_untrue(self) -> list[ShownState]:
@@ -184,9 +184,9 @@ class SharedWorkers:
         self.balancer.set_servers(*(part["worker_address"] for part in parts))
 
     async def send(self) -> None:
-        tenant = self.world.tenant()
-        await self.world.target.set_fault(tenant, "create", delay_before=0.3)
-        self.jobs[tenant] = await self.world.send(tenant, "provision", version=1)
+        tenant = self.harness.tenant()
+        await self.harness.target.set_fault(tenant, "create", delay_before=0.3)
+        self.jobs[tenant] = await self.harness.send(tenant, "provision", version=1)
 
     async def _watch(self) -> None:
         while True:
@@ -207,7 +207,7 @@ class SharedWorkers:
 
     async def _truth(self) -> ActualState:
         begun = monotonic()
-        deployment = await self.world.admin.deployment_at(self.balancer.url)
+        deployment = await self.harness.admin.deployment_at(self.balancer.url)
         if deployment is None:
             return ActualState(begun=begun, ended=monotonic(), claim="", abort_timeout=None)
         (read,) = {
@@ -224,7 +224,7 @@ class SharedWorkers:
 
     async def _readyz(self, worker: Worker) -> dict[str, Any]:
         with suppress(aiohttp.ClientError):
-            async with self.world.http.get(f"{worker.probe_url}/readyz") as response:
+            async with self.harness.http.get(f"{worker.probe_url}/readyz") as response:
                 body: dict[str, Any] = await response.json()
                 return body
         return {}
@@ -242,11 +242,11 @@ class SharedWorkers:
 
 
 async def test_a_rolling_update_behind_one_address_ends_registered_with_the_right_state(
-    world: World, pytestconfig: pytest.Config
+    harness: Harness, pytestconfig: pytest.Config
 ) -> None:
     rolls, chance = pytestconfig.getoption("--rolls"), Random(pytestconfig.getoption("--seed"))
     async with run_balancer((), random=chance) as balancer:
-        fleet = SharedWorkers(world=world, balancer=balancer)
+        fleet = SharedWorkers(harness=harness, balancer=balancer)
         for _ in range(3):
             await fleet.start(0)
         await fleet.wait_right()
@@ -261,16 +261,16 @@ async def test_a_rolling_update_behind_one_address_ends_registered_with_the_righ
 
 
 async def test_a_worker_whose_url_reaches_an_old_version_is_outdated_until_it_reaches_the_worker(
-    world: World,
+    harness: Harness,
 ) -> None:
     async with run_balancer(()) as balancer:
-        fleet = SharedWorkers(world=world, balancer=balancer)
+        fleet = SharedWorkers(harness=harness, balancer=balancer)
         old = await fleet.start(0)
         await old.wait_registered()
-        config = world.config(step_timeout="50s")
+        config = harness.config(step_timeout="50s")
         config["workflow"]["restate"]["worker_advertised_url"] = balancer.url
 
-        new = await world.launch(config)
+        new = await harness.launch(config)
 
         await new.wait_logged("registration changed", state="outdated")
         await old.wait_logged("registration changed", state="not-latest")
@@ -280,7 +280,7 @@ async def test_a_worker_whose_url_reaches_an_old_version_is_outdated_until_it_re
         assert (code, text.split(":")[0]) == (4, "outdated")
         # A restarted worker finds its own claim, which proves nothing.
         assert await new.terminate() == 0
-        again = await world.launch(config)
+        again = await harness.launch(config)
         await again.wait_logged("registration changed", state="outdated")
         balancer.set_servers(config["workflow"]["restate"]["worker_address"])
         # Restate keeps its connection to the old worker while that worker runs.
@@ -291,18 +291,20 @@ async def test_a_worker_whose_url_reaches_an_old_version_is_outdated_until_it_re
 
 @pytest.mark.long
 async def test_forced_registrations_with_other_options_fail_no_job_in_flight(
-    world: World,
+    harness: Harness,
 ) -> None:
     async with run_balancer(()) as balancer:
-        fleet = SharedWorkers(world=world, balancer=balancer)
+        fleet = SharedWorkers(harness=harness, balancer=balancer)
         worker = await (await fleet.start(0)).wait_registered()
-        url = f"{world.restate.admin_endpoint}/services/{world.service}"
+        url = f"{harness.restate.admin_endpoint}/services/{harness.service}"
         revisions = set()
 
         for number in range(6):
             await asyncio.gather(*(fleet.send() for _ in range(10)))
             # The registration reverts this operator's change.
-            async with world.http.patch(url, json={"abort_timeout": f"{number + 3}m"}) as response:
+            async with harness.http.patch(
+                url, json={"abort_timeout": f"{number + 3}m"}
+            ) as response:
                 assert response.status == 200
             code, text = await worker.command("register", "--make-latest")
             assert code == 0, text

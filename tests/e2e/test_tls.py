@@ -11,7 +11,7 @@ import pytest_asyncio
 import trustme
 from pytest_httpserver import HTTPServer
 
-from landlord_test_target.harness import Worker, World
+from landlord_test_target.harness import Harness, Worker
 from landlord_test_target.tls_proxy import run_tls_proxy
 
 
@@ -23,13 +23,13 @@ class TlsProxies:
     landlord: str
     ca_file: Path
 
-    def config(self, world: World) -> dict[str, Any]:
-        config = world.config(api=self.landlord)
+    def config(self, harness: Harness) -> dict[str, Any]:
+        config = harness.config(api=self.landlord)
         config["workflow"]["restate"]["admin_endpoint"] = self.admin
         return config
 
-    def worker(self, world: World, **environment: str) -> Worker:
-        return Worker(config=self.config(world), folder=world.folder, environment=environment)
+    def worker(self, harness: Harness, **environment: str) -> Worker:
+        return Worker(config=self.config(harness), folder=harness.folder, environment=environment)
 
 
 @pytest.fixture
@@ -50,43 +50,45 @@ def _context(host: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def tls_proxies(
-    world: World, landlord: HTTPServer, tmp_path: Path
+    harness: Harness, landlord: HTTPServer, tmp_path: Path
 ) -> AsyncIterator[TlsProxies]:
     context, ca_file = _context("127.0.0.1", tmp_path)
     async with (
-        run_tls_proxy(world.restate.admin_endpoint, context) as admin,
+        run_tls_proxy(harness.restate.admin_endpoint, context) as admin,
         run_tls_proxy(landlord.url_for(""), context) as api,
     ):
         yield TlsProxies(admin=admin, landlord=api, ca_file=ca_file)
 
 
 async def test_a_private_authority_is_trusted_by_the_standard_variable(
-    world: World, tls_proxies: TlsProxies
+    harness: Harness, tls_proxies: TlsProxies
 ) -> None:
-    checked, text = await tls_proxies.worker(world, SSL_CERT_FILE=str(tls_proxies.ca_file)).command(
-        "check"
-    )
+    checked, text = await tls_proxies.worker(
+        harness, SSL_CERT_FILE=str(tls_proxies.ca_file)
+    ).command("check")
 
     assert checked == 0, text
     assert f"Landlord: {tls_proxies.landlord}/v1 answers" in text
     assert "registration: " in text
 
 
-async def test_a_worker_registers_and_works_over_tls(world: World, tls_proxies: TlsProxies) -> None:
-    config = tls_proxies.config(world)
+async def test_a_worker_registers_and_works_over_tls(
+    harness: Harness, tls_proxies: TlsProxies
+) -> None:
+    config = tls_proxies.config(harness)
     config["worker"]["compute_provider"] = "mock"
     del config["workflow"]["restate"]["worker_landlord_api_url"]
 
-    worker = await world.launch(config, SSL_CERT_FILE=str(tls_proxies.ca_file))
+    worker = await harness.launch(config, SSL_CERT_FILE=str(tls_proxies.ca_file))
     await worker.wait_registered()
 
-    assert await world.run(world.tenant(), "provision", "mock") == "created"
+    assert await harness.run(harness.tenant(), "provision", "mock") == "created"
 
 
 async def test_an_unknown_authority_of_landlord_is_refused_with_the_setting(
-    world: World, tls_proxies: TlsProxies
+    harness: Harness, tls_proxies: TlsProxies
 ) -> None:
-    code, text = await tls_proxies.worker(world).command("check")
+    code, text = await tls_proxies.worker(harness).command("check")
 
     assert code == 3
     assert (
@@ -98,23 +100,25 @@ async def test_an_unknown_authority_of_landlord_is_refused_with_the_setting(
 
 
 async def test_an_unknown_authority_of_the_admin_api_is_logged_at_each_try(
-    world: World, tls_proxies: TlsProxies
+    harness: Harness, tls_proxies: TlsProxies
 ) -> None:
-    worker = await world.launch(tls_proxies.config(world))
+    worker = await harness.launch(tls_proxies.config(harness))
 
     (line, *_) = await worker.wait_logged("not registered yet")
     assert f"{tls_proxies.admin} shows a certificate that is not trusted" in line["reason"]
     assert "SSL_CERT_FILE" in line["reason"]
-    assert await world.admin.service(world.service) is None
+    assert await harness.admin.service(harness.service) is None
 
 
 async def test_a_certificate_for_another_host_is_refused_though_its_authority_is_trusted(
-    world: World, landlord: HTTPServer, tmp_path: Path
+    harness: Harness, landlord: HTTPServer, tmp_path: Path
 ) -> None:
     context, ca_file = _context("elsewhere.example", tmp_path)
     async with run_tls_proxy(landlord.url_for(""), context) as api:
-        tls_proxies = TlsProxies(admin=world.restate.admin_endpoint, landlord=api, ca_file=ca_file)
-        code, text = await tls_proxies.worker(world, SSL_CERT_FILE=str(ca_file)).command("check")
+        tls_proxies = TlsProxies(
+            admin=harness.restate.admin_endpoint, landlord=api, ca_file=ca_file
+        )
+        code, text = await tls_proxies.worker(harness, SSL_CERT_FILE=str(ca_file)).command("check")
 
     assert code == 3
     assert "not valid for '127.0.0.1'" in text

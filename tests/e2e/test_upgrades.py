@@ -14,7 +14,7 @@ from typing import TypeVar
 import attrs
 import pytest
 
-from landlord_test_target.harness import Worker, World
+from landlord_test_target.harness import Harness, Worker
 
 Made = TypeVar("Made")
 
@@ -36,7 +36,7 @@ class Operation:
 class UpgradeResults:
     """The results of all upgrades so far."""
 
-    world: World
+    harness: Harness
     done: int = 0
     operations: Counter[str] = attrs.field(factory=Counter)
     found: Counter[str] = attrs.field(factory=Counter)
@@ -74,7 +74,9 @@ class UpgradeResults:
 
     async def _next_version(self) -> Worker:
         """Start the same worker under another URL, with another option in its manifest."""
-        return await self.world.worker(hold_retry_interval="1s", step_timeout=f"{self.done + 60}s")
+        return await self.harness.worker(
+            hold_retry_interval="1s", step_timeout=f"{self.done + 60}s"
+        )
 
     async def _moved(self, new: Worker, old: Worker) -> int:
         url = f"http://{old.config['workflow']['restate']['worker_address']}"
@@ -87,64 +89,64 @@ class UpgradeResults:
         return code
 
     async def _all(self, count: int, make: Callable[[str], Awaitable[Made]]) -> list[Made]:
-        return await asyncio.gather(*(make(self.world.tenant()) for _ in range(count)))
+        return await asyncio.gather(*(make(self.harness.tenant()) for _ in range(count)))
 
     async def _let(self, tenants: Iterable[str]) -> None:
         await asyncio.gather(*(self._creates(tenant) for tenant in set(tenants)))
 
     async def _creates(self, tenant: str, **kinds: float) -> None:
         """Set the target's faults for creates, so that a second create makes a second resource."""
-        await self.world.target.set_fault(tenant, "create", duplicate=1, **kinds)
+        await self.harness.target.set_fault(tenant, "create", duplicate=1, **kinds)
 
     async def _plain(self, tenant: str) -> Operation:
         await self._creates(tenant)
-        job = await self.world.send(tenant, "provision", version=1)
+        job = await self.harness.send(tenant, "provision", version=1)
         return Operation(
             kind="begun meanwhile", tenant=tenant, job=job, outcome="created", version=1
         )
 
     async def _running(self, tenant: str) -> Operation:
         await self._creates(tenant, hold=1)
-        job = await self.world.send(tenant, "provision", version=1)
-        await self.world.target.wait_called(tenant, "create")
+        job = await self.harness.send(tenant, "provision", version=1)
+        await self.harness.target.wait_called(tenant, "create")
         return Operation(kind="running", tenant=tenant, job=job, outcome="created", version=1)
 
     async def _waiting(self, tenant: str) -> tuple[Operation, Operation]:
         holder = attrs.evolve(await self._running(tenant), kind="gives way", outcome="", version=2)
-        job = await self.world.send(tenant, "update", version=2)
-        await self.world.wait_status(job, "suspended")
+        job = await self.harness.send(tenant, "update", version=2)
+        await self.harness.wait_status(job, "suspended")
         waits = Operation(kind="waiting", tenant=tenant, job=job, outcome="updated", version=2)
         return holder, waits
 
     async def _held(self, tenant: str) -> Operation:
         await self._creates(tenant, refuse=-1)
-        job = await self.world.send(tenant, "provision", version=1)
-        await self.world.wait_held(job, "LE402")
+        job = await self.harness.send(tenant, "provision", version=1)
+        await self.harness.wait_held(job, "LE402")
         return Operation(kind="held", tenant=tenant, job=job, outcome="created", version=1)
 
     async def _backing_off(self, tenant: str) -> Operation:
         await self._creates(tenant, fail=-1)
-        job = await self.world.send(tenant, "provision", version=1)
-        await self.world.wait_held(job, "LE403")
+        job = await self.harness.send(tenant, "provision", version=1)
+        await self.harness.wait_held(job, "LE403")
         return Operation(kind="backing off", tenant=tenant, job=job, outcome="created", version=1)
 
     async def _judge(self, operation: Operation) -> None:
         """Compare an operation's row, history and ledger with its expected result."""
         self.operations[operation.kind] += 1
-        row = await self.world.wait_status(operation.job, "completed")
+        row = await self.harness.wait_status(operation.job, "completed")
         failure = row.get("completion_failure", "")
         if not operation.outcome:
             self.wrong["failed"] += failure not in GAVE_WAY
             return
         self.wrong["failed"] += bool(failure)
-        history = await self.world.wait_ended(operation.tenant, 1)
+        history = await self.harness.wait_ended(operation.tenant, 1)
         ends = {(entry["execution_id"], entry["outcome"]) for entry in history}
-        resources = await self.world.target.resources(operation.tenant)
+        resources = await self.harness.target.resources(operation.tenant)
         versions = {json.loads(resource["document"])["version"] for resource in resources}
         self.wrong["lost"] += (
             versions != {operation.version} or (operation.job, operation.outcome) not in ends
         )
-        creates = len(await self.world.target.ledger(operation.tenant, "create", "201"))
+        creates = len(await self.harness.target.ledger(operation.tenant, "create", "201"))
         self.wrong["doubled"] += len(resources) > 1 or creates > 1
 
     def table(self) -> str:
@@ -168,10 +170,10 @@ class UpgradeResults:
     ("count", "of_each"), [(1, 1), pytest.param(20, 5, marks=pytest.mark.long)]
 )
 async def test_a_new_version_loses_no_operation_in_flight(
-    world: World, count: int, of_each: int
+    harness: Harness, count: int, of_each: int
 ) -> None:
-    rolls = UpgradeResults(world=world)
-    worker = await world.worker(hold_retry_interval="1s", step_timeout="59s")
+    rolls = UpgradeResults(harness=harness)
+    worker = await harness.worker(hold_retry_interval="1s", step_timeout="59s")
 
     for _ in range(count):
         worker = await rolls.upgrade(worker, of_each)

@@ -33,6 +33,9 @@ RETIRED: Mapping[str, str] = {
     r"\bnobody_lives\b": "stop_all",
     r"\bcensus\b": "list_engines",
     r"\b_collect_less\b": "_tune_gc",
+    r"\b(is_w|IsW)anted\b": "is_desired, IsDesired",
+    r"\bobserving\(\)": "begin_observation",
+    r"\bown_world\b": "dedicated_harness",
 }
 """What was called so, as a pattern, and what it is called now."""
 

@@ -16,7 +16,7 @@ def engine(logger: RecordingLogger | None = None, **settings: object) -> Restate
         settings=RestateSettings(admin_endpoint=Url("http://127.0.0.1:9"), **settings),  # type: ignore[arg-type]
         run_job=build_tenant_jobs().run,
         resync=build_tenant_jobs().resync,
-        is_wanted=build_tenant_jobs().is_wanted,
+        is_desired=build_tenant_jobs().is_desired,
         logger=logger if logger is not None else RecordingLogger(),
         host=HostInfo(),
     )

@@ -148,7 +148,7 @@ async def _replay(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
         settings=None,
         run_job=tenants.run,
         resync=tenants.resync,
-        is_wanted=tenants.is_wanted,
+        is_desired=tenants.is_desired,
         logger=RecordingLogger(),
         host=HostInfo(),
     )

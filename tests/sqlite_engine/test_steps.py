@@ -42,7 +42,7 @@ class File:
 
     def steps(self, job: Job) -> SqliteSteps:
         return SqliteSteps(
-            job=job, store=self.store, is_wanted=self.is_wanted, resync_after=self.resync_after
+            job=job, store=self.store, is_desired=self.is_desired, resync_after=self.resync_after
         )
 
     def send_resync(self, after: SqliteSteps) -> ResyncSteps:
@@ -51,12 +51,12 @@ class File:
         return ResyncSteps(
             job=self.claim(),
             store=self.store,
-            is_wanted=self.is_wanted,
+            is_desired=self.is_desired,
             resync_after=0,
             after=after.job.id,
         )
 
-    async def is_wanted(self, tenant: str) -> bool | None:
+    async def is_desired(self, tenant: str) -> bool | None:
         _ = tenant
         return self.word
 

@@ -38,7 +38,7 @@ def engine() -> WorkerEngine:
         settings=factory.settings_type(),
         run_job=fail_on_job,
         resync=fail_on_resync,
-        is_wanted=fail_if_asked,
+        is_desired=fail_if_asked,
         logger=structlog.get_logger(),
         host=HostInfo(),
     )

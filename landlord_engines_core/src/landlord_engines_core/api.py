@@ -16,7 +16,7 @@ from landlord_engines_core.compute import (
     ComputeSpec,
     Observation,
     ResourceState,
-    observing,
+    begin_observation,
     send,
     switch,
 )
@@ -100,7 +100,7 @@ from landlord_engines_core.queueing import (
 )
 from landlord_engines_core.settings import Address, Duration, Secret, Url
 from landlord_engines_core.steps import NONE_LOST, LostAttempts, Steps
-from landlord_engines_core.tenants.order import Contender, IsWanted, is_superseded
+from landlord_engines_core.tenants.order import Contender, IsDesired, is_superseded
 
 __all__ = [
     "COMPUTE_CONTRACT",
@@ -137,7 +137,7 @@ __all__ = [
     "Held",
     "HostInfo",
     "InvalidJob",
-    "IsWanted",
+    "IsDesired",
     "JobError",
     "JobStart",
     "JobState",
@@ -185,11 +185,11 @@ __all__ = [
     "Transition",
     "Url",
     "WorkerEngine",
+    "begin_observation",
     "codec",
     "describe_holder",
     "growing_pause",
     "is_superseded",
-    "observing",
     "order_time",
     "pause",
     "plan_resync",

@@ -9,8 +9,7 @@ from importlib.util import find_spec
 import attrs
 
 from landlord_engines_core.catalog import WORKER_ENGINES, Candidate, Catalog, meant_group
-from landlord_engines_core.declarations import NAME
-from landlord_engines_core.engine import CONTRACT
+from landlord_engines_core.declarations import CONTRACT, NAME
 
 __all__ = ["Problem", "ProblemKind", "advise_choice", "advise_report", "find_problems"]
 

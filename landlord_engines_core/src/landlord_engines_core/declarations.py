@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 import attrs
 
 __all__ = [
+    "CONTRACT",
     "NAME",
     "accepts",
     "check_create_engine",
@@ -15,6 +16,9 @@ __all__ = [
     "check_settings",
     "describe",
 ]
+
+CONTRACT = 1
+"""The major version of the contract of worker engines that this host implements."""
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 """Names of engines. They are parts of settings and variables, which allow no other letters."""

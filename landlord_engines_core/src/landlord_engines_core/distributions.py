@@ -56,42 +56,42 @@ def canonical_name(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def read_installed(is_wanted: Callable[[str], bool]) -> tuple[Installed, ...]:
+def read_installed(is_selected: Callable[[str], bool]) -> tuple[Installed, ...]:
     """Read all distributions, and import none.
 
     Of two distributions with the same name, the first on the path counts, as in Python. A sound one
     precedes a damaged one.
 
     Args:
-        is_wanted: Says for a group of entry points whether to return it.
+        is_selected: Says for a group of entry points whether to return it.
 
     Returns:
         Each distribution that has such an entry point, or whose entry points cannot be read.
     """
     by_name: dict[str, Installed] = {}
-    for distribution in _candidates(is_wanted):
+    for distribution in _candidates(is_selected):
         key = canonical_name(distribution.name)
         if key not in by_name or (by_name[key].damage and not distribution.damage):
             by_name[key] = distribution
     return tuple(by_name.values())
 
 
-def _candidates(is_wanted: Callable[[str], bool]) -> Iterator[Installed]:
+def _candidates(is_selected: Callable[[str], bool]) -> Iterator[Installed]:
     seen: set[str] = set()
     for distribution in distributions():
         folder = _folder(distribution)
         if folder.startswith(_LEFT_OVER) or (folder and folder in seen):
             continue
         seen.add(folder)
-        if (readable := _read(distribution, folder, is_wanted)) is not None:
+        if (readable := _read(distribution, folder, is_selected)) is not None:
             yield readable
 
 
 def _read(
-    distribution: Distribution, folder: str, is_wanted: Callable[[str], bool]
+    distribution: Distribution, folder: str, is_selected: Callable[[str], bool]
 ) -> Installed | None:
     try:
-        points, damage = _filter_groups(distribution.entry_points, is_wanted), ""
+        points, damage = _filter_groups(distribution.entry_points, is_selected), ""
     except Exception as error:  # noqa: BLE001  # each damage raises another kind of error
         points, damage = (), f"its entry_points.txt {_reason(error)}"
     if not points and not damage:
@@ -119,9 +119,9 @@ def _split_folder(folder: str) -> tuple[str, str]:
 
 
 def _filter_groups(
-    points: Iterable[EntryPoint], is_wanted: Callable[[str], bool]
+    points: Iterable[EntryPoint], is_selected: Callable[[str], bool]
 ) -> tuple[EntryPoint, ...]:
-    return tuple(point for point in points if is_wanted(point.group))
+    return tuple(point for point in points if is_selected(point.group))
 
 
 def _reason(error: Exception) -> str:

@@ -1,8 +1,8 @@
-"""The exit codes of ``landlord-host``."""
+"""The exit codes of ``landlord-host``, and the exit that is no error."""
 
 from enum import IntEnum
 
-__all__ = ["ExitCode"]
+__all__ = ["ExitCode", "ForcedExit"]
 
 
 class ExitCode(IntEnum):
@@ -17,3 +17,7 @@ class ExitCode(IntEnum):
     NOT_REGISTERED = 4
     REFUSED = 5
     """The engine declines to serve, or lacks what the command needs."""
+
+
+class ForcedExit(Exception):  # not an error: a second signal asked for it
+    """A second signal ended the worker before its drain was over."""

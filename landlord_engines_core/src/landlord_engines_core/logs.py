@@ -12,7 +12,7 @@ from landlord_engines_core.errors import LandlordEnginesError
 from landlord_engines_core.log_repeats import Repeats
 from landlord_engines_core.streams import LineWriter
 
-__all__ = ["Logger", "configure", "count_dropped_lines", "error_fields", "flush", "job_context"]
+__all__ = ["Logger", "configure", "count_dropped_lines", "error_fields", "job_context"]
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -131,9 +131,3 @@ def count_dropped_lines() -> int:
     """Count the lines that standard error did not accept so far."""
     writers = (item for item in logging.getLogger().handlers if isinstance(item, LineWriter))
     return sum(writer.dropped for writer in writers)
-
-
-def flush() -> None:
-    """Wait a moment until all earlier lines are written."""
-    for handler in logging.getLogger().handlers:
-        handler.flush()

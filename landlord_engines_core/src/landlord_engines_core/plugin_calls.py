@@ -6,20 +6,16 @@ never repeats the text of the engine's error, which may hold values.
 """
 
 import asyncio
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from time import monotonic
 
 import attrs
 
-from landlord_engines_core.catalog import GROUPS, read_catalog
 from landlord_engines_core.errors import LandlordEnginesError
-from landlord_engines_core.plugin_frames import find_owner
+from landlord_engines_core.plugin_origins import find_origin
 
-__all__ = ["Door", "Origin", "find_origin", "ignore_time"]
+__all__ = ["Door", "ignore_time"]
 
 Observe = Callable[[str, float], None]
 """Function that takes the name of a method and the seconds that a call of it took."""
@@ -27,25 +23,6 @@ Observe = Callable[[str, float], None]
 
 def ignore_time(method: str, seconds: float) -> None:
     """Observe nothing: the default without metrics."""
-
-
-@attrs.frozen(kw_only=True)
-class Origin:
-    """Place in the code of an engine where an error was raised.
-
-    Attributes:
-        module: The module of the innermost frame of an engine, or else of the innermost frame.
-        line: Its line; 0 without any frame.
-        distribution: Name and version of the engine's distribution; empty outside of engines.
-    """
-
-    module: str = "an unknown module"
-    line: int = 0
-    distribution: str = ""
-
-    def __str__(self) -> str:
-        place = f"{self.module}:{self.line}" if self.line else self.module
-        return f"{place} ({self.distribution})" if self.distribution else place
 
 
 @attrs.frozen(kw_only=True)
@@ -110,18 +87,6 @@ class Door:
         )
 
 
-def find_origin(error: BaseException) -> Origin:
-    """Find the innermost frame of an engine in the traceback of an error, or else its last frame."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    owners = _read_owners(tuple(sys.path))
-    origins = [
-        Origin(module=module, line=line, distribution=find_owner(module, owners))
-        for frame, line in reversed(frames)
-        for module in (str(frame.f_globals.get("__name__", "")),)
-    ]
-    return next((origin for origin in origins if origin.distribution), (*origins, Origin())[0])
-
-
 def _is_asked_for() -> bool:
     """Return whether the current task was cancelled, so that core asked for the cancellation."""
     try:
@@ -129,17 +94,3 @@ def _is_asked_for() -> bool:
     except RuntimeError:
         return False
     return task is not None and task.cancelling() > 0
-
-
-@lru_cache(maxsize=4)
-def _read_owners(path: tuple[str, ...]) -> Mapping[str, str]:
-    """Read the distributions of the installed engines, by the modules of their entry points.
-
-    Once for each ``sys.path``: to read all metadata takes milliseconds, in which no job runs.
-    """
-    _ = path
-    return {
-        engine.target.partition(":")[0]: f"{engine.distribution} {engine.version}"
-        for engine in read_catalog().engines
-        if engine.group in GROUPS
-    }

@@ -33,7 +33,7 @@ from landlord_engines_core.errors import (
     PluginNotInstalled,
     PluginWrongType,
 )
-from landlord_engines_core.plugin_calls import find_origin
+from landlord_engines_core.plugin_origins import find_origin
 
 __all__ = [
     "choose_engine",

@@ -227,7 +227,7 @@ class Probes:
     async def _metrics(self, request: web.Request) -> web.Response:
         # The process metrics are read from files in /proc, which needs a descriptor.
         with self.reserve.lend():
-            text, content_type = self.metrics.render(request.headers.get("Accept", ""))
+            text, content_type = self.metrics.families.render(request.headers.get("Accept", ""))
         return web.Response(body=text, headers={"Content-Type": content_type})
 
 

@@ -17,7 +17,7 @@ from landlord_engines_core.compute import ComputeRegistry, ComputeSpec
 from landlord_engines_core.errors import ComputeRefused, LandlordUnavailable
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger, error_fields
-from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.metrics import CacheMetrics
 from landlord_engines_core.models import (
     Job,
     Placement,
@@ -74,7 +74,7 @@ class Resolver:
     ttl: float
     max_config_bytes: int
     logger: Logger
-    metrics: Metrics = attrs.field(factory=Metrics)
+    metrics: CacheMetrics
     _engines: Cache[tuple[str, str], str] = attrs.field(init=False)
     _defaults: Cache[str, Mapping[str, object]] = attrs.field(init=False)
 
@@ -82,8 +82,8 @@ class Resolver:
         """Create the caches, which all jobs share."""
         self._engines = Cache(ttl=self.ttl)
         self._defaults = Cache(ttl=self.ttl)
-        self.metrics.watch_cache("engine", self._engines)
-        self.metrics.watch_cache("defaults", self._defaults)
+        self.metrics.watch("engine", self._engines)
+        self.metrics.watch("defaults", self._defaults)
 
     async def placement(self, job: Job, read_record: Callable[[], Awaitable[Record]]) -> Placement:
         """Choose the compute engine and the location for a job, and check its configuration.

@@ -22,9 +22,9 @@ import uvloop
 
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_core.exit_codes import ExitCode
-from landlord_engines_core.logs import Logger, flush
+from landlord_engines_core.logs import Logger
 from landlord_engines_core.plugin_frames import Engines, thread_whereabouts
-from landlord_engines_core.streams import write_error_line
+from landlord_engines_core.streams import flush_log, write_error_line
 from landlord_engines_core.threads import start_thread
 
 __all__ = ["Control", "Signals", "run_async", "signals"]
@@ -236,7 +236,7 @@ class Signals:
             # The loop runs, so that the process ends its other parts in order.
             return
         whereabouts = thread_whereabouts(self._main, self.engines)
-        flush()
+        flush_log()
         write_error_line(
             "landlord-host: stopped at once by a second signal, without draining"
             if forced

@@ -11,7 +11,7 @@ from threading import Event
 
 from landlord_engines_core.threads import start_thread
 
-__all__ = ["LineWriter", "open_standard_streams", "write_error_line"]
+__all__ = ["LineWriter", "flush_log", "open_standard_streams", "write_error_line"]
 
 MOST_LINES = 10_000
 """Lines in the queue; further lines are dropped."""
@@ -131,6 +131,12 @@ class LineWriter(logging.Handler):
             None,
         )
         return f"{self.format(record)}\n".encode(errors="backslashreplace")
+
+
+def flush_log() -> None:
+    """Wait a moment until all earlier log lines are written."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def write_error_line(line: str) -> None:

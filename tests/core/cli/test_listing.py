@@ -197,6 +197,7 @@ def test_the_wide_list_shows_what_each_engine_declares(
 
 MEASURED = """
 import sys
+import landlord_engines_core.cli.listing
 from landlord_engines_core.cli.commands import landlord_host
 own = [path for path in sys.path if path.endswith((".zip", "lib-dynload", "/python%d.%d" % sys.version_info[:2]))]
 sys.path[:] = [sys.argv[1], *own]

@@ -3,7 +3,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from landlord_engines_core.compute import InFlightRequests, in_flight, observing, send, switch
+from landlord_engines_core.compute import (
+    InFlightRequests,
+    begin_observation,
+    in_flight,
+    send,
+    switch,
+)
 from landlord_engines_core.errors import (
     ComputeDefect,
     ComputeUnavailable,
@@ -52,7 +58,7 @@ async def test_a_cancelled_step_waits_for_its_request_in_flight(
         landed.append("yes")
 
     async def run_step() -> None:
-        with requests.act("t", confirm_job_is_alive):
+        with requests.attribute_to("t", confirm_job_is_alive):
             await send(request)
 
     (running,) = await start_tasks(run_step())
@@ -79,7 +85,7 @@ async def test_the_sender_gets_the_result_or_the_error_of_a_request(
     async def fail() -> None:
         raise ComputeUnavailable("away")
 
-    with requests.act("t", confirm_job_is_alive):
+    with requests.attribute_to("t", confirm_job_is_alive):
         assert await send(lambda: asyncio.sleep(0, "made")) == "made"
         with pytest.raises(ComputeUnavailable):
             await send(fail)
@@ -92,7 +98,7 @@ async def test_a_request_that_calls_exit_does_not_end_the_event_loop(
         raise SystemExit(0)
 
     with (
-        requests.act("t", confirm_job_is_alive),
+        requests.attribute_to("t", confirm_job_is_alive),
         pytest.raises(ComputeDefect, match="raised SystemExit in a request"),
     ):
         await send(request)
@@ -108,7 +114,7 @@ async def test_a_failure_of_a_request_of_a_cancelled_step_is_not_reported(
         raise OSError
 
     async def run_step() -> None:
-        with requests.act("t", confirm_job_is_alive):
+        with requests.attribute_to("t", confirm_job_is_alive):
             await send(fail)
 
     (running,) = await start_tasks(run_step())
@@ -123,7 +129,7 @@ async def test_each_of_two_requests_of_one_tenant_is_counted(requests: InFlightR
     first, second = asyncio.Event(), asyncio.Event()
 
     async def run_step(answer: asyncio.Event) -> None:
-        with requests.act("t", confirm_job_is_alive):
+        with requests.attribute_to("t", confirm_job_is_alive):
             await send(answer.wait)
 
     running = await start_tasks(run_step(first), run_step(second))
@@ -140,7 +146,7 @@ async def test_a_request_in_flight_is_abandoned_after_the_longest_carry() -> Non
     requests = InFlightRequests(longest_carry=0.01)
 
     async def run_step() -> None:
-        with requests.act("t", confirm_job_is_alive):
+        with requests.attribute_to("t", confirm_job_is_alive):
             await send(asyncio.Event().wait)
 
     (running,) = await start_tasks(run_step())
@@ -156,7 +162,7 @@ async def test_no_request_is_awaited_beyond_the_deadline_of_the_drain(
     requests: InFlightRequests,
 ) -> None:
     async def run_step() -> None:
-        with requests.act("t", confirm_job_is_alive):
+        with requests.attribute_to("t", confirm_job_is_alive):
             await send(asyncio.Event().wait)
 
     (running,) = await start_tasks(run_step())
@@ -189,7 +195,7 @@ async def test_a_cancelled_switch_puts_the_former_resource_back_into_service(
         await send(start_former)
 
     async def run_step() -> None:
-        with requests.act("t", confirm_job_is_alive):
+        with requests.attribute_to("t", confirm_job_is_alive):
             await switch(forward, restore, longest=1.0)
 
     (running,) = await start_tasks(run_step())
@@ -212,7 +218,7 @@ async def test_a_failed_switch_is_not_rolled_back_automatically(requests: InFlig
     async def restore() -> None:
         pytest.fail("nobody cancelled it")
 
-    with requests.act("t", confirm_job_is_alive), pytest.raises(ComputeUnavailable):
+    with requests.attribute_to("t", confirm_job_is_alive), pytest.raises(ComputeUnavailable):
         await switch(fail, restore, longest=1.0)
 
 
@@ -223,7 +229,7 @@ async def test_a_failed_rollback_is_left_to_the_next_attempt(
         raise ComputeUnavailable("away")
 
     async def run_step() -> None:
-        with requests.act("t", confirm_job_is_alive):
+        with requests.attribute_to("t", confirm_job_is_alive):
             await switch(asyncio.Event().wait, restore, longest=1.0)
 
     (running,) = await start_tasks(run_step())
@@ -241,7 +247,7 @@ async def test_a_draining_worker_starts_no_switch_that_may_outlast_the_drain(
     async def forward() -> str:
         return "switched"
 
-    with requests.act("t", confirm_job_is_alive):
+    with requests.attribute_to("t", confirm_job_is_alive):
         assert await switch(forward, confirm_job_is_alive, longest=5.0) == "switched"
         with pytest.raises(ComputeUnavailable, match="draining"):
             await switch(forward, confirm_job_is_alive, longest=15.0)
@@ -251,7 +257,7 @@ async def test_outside_of_a_step_requests_and_switches_run_unguarded() -> None:
     async def forward() -> str:
         return "switched"
 
-    observing()
+    begin_observation()
     assert await send(lambda: asyncio.sleep(0, "made")) == "made"
     assert await switch(forward, confirm_job_is_alive, longest=1.0) == "switched"
 
@@ -259,7 +265,7 @@ async def test_outside_of_a_step_requests_and_switches_run_unguarded() -> None:
 async def test_after_a_fresh_inspection_the_backend_is_not_asked(
     requests: InFlightRequests,
 ) -> None:
-    with requests.act("t", ask_that_raises(Superseded("younger"))):
+    with requests.attribute_to("t", ask_that_raises(Superseded("younger"))):
         assert await send(lambda: asyncio.sleep(0, "made")) == "made"
 
 
@@ -271,7 +277,7 @@ async def test_a_process_that_was_frozen_sends_nothing_for_a_job_that_may_have_e
     async def request() -> None:
         pytest.fail("it was sent")
 
-    with requests.act("t", ask_that_raises(error)), pytest.raises(type(error)):
+    with requests.attribute_to("t", ask_that_raises(error)), pytest.raises(type(error)):
         await send(request)
 
 
@@ -279,7 +285,7 @@ async def test_a_process_that_was_frozen_sends_nothing_for_a_job_that_may_have_e
 async def test_a_process_that_was_frozen_continues_a_job_that_is_alive(
     requests: InFlightRequests,
 ) -> None:
-    with requests.act("t", confirm_job_is_alive):
+    with requests.attribute_to("t", confirm_job_is_alive):
         assert await send(lambda: asyncio.sleep(0, "made")) == "made"
 
 
@@ -291,7 +297,7 @@ async def test_a_switch_continues_if_no_other_job_would_restore_the_service(
         monkeypatch.setattr(in_flight, "FRESH", -1.0)
         return await send(lambda: asyncio.sleep(0, "started"))
 
-    with requests.act("t", ask_that_raises(error)):
+    with requests.attribute_to("t", ask_that_raises(error)):
         assert await switch(forward, confirm_job_is_alive, longest=1.0) == "started"
 
 
@@ -305,27 +311,30 @@ async def test_a_younger_job_ends_a_switch_without_a_rollback(
     async def restore() -> None:
         pytest.fail("the younger job sees to the tenant")
 
-    with requests.act("t", ask_that_raises(Superseded("younger"))), pytest.raises(Superseded):
+    with (
+        requests.attribute_to("t", ask_that_raises(Superseded("younger"))),
+        pytest.raises(Superseded),
+    ):
         await switch(forward, restore, longest=1.0)
 
 
 async def test_successive_inspections_keep_a_step_fresh(
     requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with requests.act("t", ask_that_raises(Superseded("younger"))):
+    with requests.attribute_to("t", ask_that_raises(Superseded("younger"))):
         monkeypatch.setattr(in_flight, "FRESH", 0.3)
         for _ in range(4):
             await asyncio.sleep(0.1)
-            observing()
+            begin_observation()
         assert await send(lambda: asyncio.sleep(0, "made")) == "made"
 
 
 async def test_an_inspection_after_a_freeze_does_not_count_as_fresh(
     requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with requests.act("t", ask_that_raises(Superseded("younger"))):
+    with requests.attribute_to("t", ask_that_raises(Superseded("younger"))):
         monkeypatch.setattr(in_flight, "FRESH", 0.05)
         await asyncio.sleep(0.1)
-        observing()
+        begin_observation()
         with pytest.raises(Superseded):
             await send(lambda: asyncio.sleep(0, "made"))

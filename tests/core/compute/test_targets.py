@@ -70,7 +70,7 @@ async def test_each_status_that_is_new_is_logged_once_and_the_gauge_shows_it() -
     refused = ComputeRefused("denied")
     engine = scripted_engine("v1", "v1", refused, ComputeRefused("denied"), "v1")
     targets = Targets(registry=ComputeRegistry({"own": engine}), logger=logger)
-    metrics.watch_targets(targets.registry, targets.gauge_value)
+    metrics.engines.watch_targets(targets.registry, targets.gauge_value)
     shown = []
 
     assert math.isnan(targets.gauge_value("own"))
@@ -84,7 +84,9 @@ async def test_each_status_that_is_new_is_logged_once_and_the_gauge_shows_it() -
         "target not reached",
         "target reached",
     ]
-    assert 'landlord_worker_target_reached{compute_engine="own"} 1.0' in str(metrics.render()[0])
+    assert 'landlord_worker_target_reached{compute_engine="own"} 1.0' in str(
+        metrics.families.render()[0]
+    )
 
 
 @pytest.mark.parametrize("interval", [0.0])

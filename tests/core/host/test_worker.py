@@ -54,7 +54,7 @@ def test_an_engine_that_lacks_what_its_factory_declares_is_refused_when_it_is_cr
         settings=None,
         run_job=build_tenant_jobs().run,
         resync=build_tenant_jobs().resync,
-        is_wanted=build_tenant_jobs().is_wanted,
+        is_desired=build_tenant_jobs().is_desired,
         logger=RecordingLogger(),
         host=HostInfo(),
     )
@@ -65,4 +65,4 @@ def test_an_engine_that_lacks_what_its_factory_declares_is_refused_when_it_is_cr
     )
 
     with pytest.raises(PluginInvalid, match=problem):
-        worker._build_engine(factory, context, Metrics())
+        worker._build_engine(factory, context, Metrics().engines)

@@ -282,7 +282,7 @@ async def test_landlord_wants_a_tenant_that_it_shows_as_ready_or_in_progress(
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_json({"id": "t", "status": status})
 
-    assert await build_tenant_jobs(landlord=landlord).is_wanted("t") is wanted
+    assert await build_tenant_jobs(landlord=landlord).is_desired("t") is wanted
 
 
 async def test_landlord_does_not_want_an_unknown_tenant(
@@ -290,13 +290,13 @@ async def test_landlord_does_not_want_an_unknown_tenant(
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_json(NOT_THERE, status=404)
 
-    assert await build_tenant_jobs(landlord=landlord).is_wanted("t") is False
+    assert await build_tenant_jobs(landlord=landlord).is_desired("t") is False
 
 
 async def test_without_landlords_api_the_desired_state_is_unknown_and_a_line_is_logged() -> None:
     logger = RecordingLogger()
 
-    assert await build_tenant_jobs(logger=logger).is_wanted("t") is None
+    assert await build_tenant_jobs(logger=logger).is_desired("t") is None
 
     (warning,) = logger.events("warning")
     assert "time of dispatch decides" in warning
@@ -308,7 +308,7 @@ async def test_without_an_answer_landlord_is_asked_again(
     httpserver.expect_request("/v1/tenants/t").respond_with_data("oh", status=500)
 
     with pytest.raises(Transient) as raised:
-        await build_tenant_jobs(landlord=landlord).is_wanted("t")
+        await build_tenant_jobs(landlord=landlord).is_desired("t")
 
     assert isinstance(raised.value.__cause__, LandlordUnavailable)
 

@@ -29,7 +29,7 @@ def lines() -> RecordingLogger:
 
 @pytest.fixture
 def loops(lines: RecordingLogger) -> CrashLoops:
-    return CrashLoops(logger=lines, metrics=Metrics())
+    return CrashLoops(logger=lines, metrics=Metrics().jobs)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_job_counts_as_set_apart_until_its_next_attempt_or_long_after_its_paus
 
 
 def test_the_number_of_remembered_jobs_is_limited(lines: RecordingLogger) -> None:
-    loops = CrashLoops(logger=lines, metrics=Metrics(), limit=2)
+    loops = CrashLoops(logger=lines, metrics=Metrics().jobs, limit=2)
 
     for name in ("one", "two", "one", "three"):
         set_apart(loops, 3, name)
@@ -175,7 +175,7 @@ async def test_a_job_is_delayed_before_any_of_its_work_starts(lines: RecordingLo
 
     assert steps.names == []
     assert lines.lines[0][2]["tenant"] == "t"
-    text = made.jobs.metrics.render()[0].decode()
+    text = made.jobs.metrics.families.render()[0].decode()
     assert "landlord_worker_jobs_set_apart 1.0" in text
     assert "landlord_worker_attempts_lost_total 1.0" in text
 
@@ -189,7 +189,7 @@ async def test_a_job_that_succeeds_after_lost_attempts_reports_them_in_its_trans
 
     (transition,) = steps.record.transitions
     assert transition.detail == "its worker had ended during the job 3 times in a row"
-    assert "landlord_worker_jobs_set_apart 0.0" in made.jobs.metrics.render()[0].decode()
+    assert "landlord_worker_jobs_set_apart 0.0" in made.jobs.metrics.families.render()[0].decode()
 
 
 @pytest.mark.parametrize("longest", [0, 10_000], ids=["too long", "unreadable"])

@@ -60,7 +60,7 @@ async def test_of_two_jobs_of_a_kind_the_one_dispatched_last_wins_and_landlord_i
     landlord = Landlord(word=word)
 
     gave_way = await is_superseded(
-        job(mine), holder(theirs, killed=killed, **clock), is_uuid=True, is_wanted=landlord
+        job(mine), holder(theirs, killed=killed, **clock), is_uuid=True, is_desired=landlord
     )
 
     assert gave_way is (clock["later"] and not killed)
@@ -77,7 +77,7 @@ async def test_a_job_that_meets_a_delete_continues_only_if_landlord_wants_the_te
 
     for word in (True, False):
         landlord = Landlord(word=word)
-        gave_way = await is_superseded(job(mine), theirs, is_uuid=True, is_wanted=landlord)
+        gave_way = await is_superseded(job(mine), theirs, is_uuid=True, is_desired=landlord)
         assert gave_way is (not word)
         assert landlord.asked == 1
 
@@ -90,7 +90,7 @@ async def test_without_landlords_api_the_time_of_dispatch_decides_between_a_job_
 ) -> None:
     theirs = holder("delete", killed=killed, **clock)
 
-    gave_way = await is_superseded(job(mine), theirs, is_uuid=True, is_wanted=Landlord(word=None))
+    gave_way = await is_superseded(job(mine), theirs, is_uuid=True, is_desired=Landlord(word=None))
 
     assert gave_way is (clock["later"] and not killed)
 
@@ -105,7 +105,7 @@ async def test_a_delete_is_superseded_only_by_a_later_job_that_landlord_wants(
     landlord = Landlord(word=word)
 
     gave_way = await is_superseded(
-        job("delete"), holder(theirs, killed=killed, **clock), is_uuid=True, is_wanted=landlord
+        job("delete"), holder(theirs, killed=killed, **clock), is_uuid=True, is_desired=landlord
     )
 
     is_later = clock["later"] and not killed
@@ -121,7 +121,7 @@ async def test_of_a_tenant_without_a_uuid_the_job_dispatched_last_wins(
     landlord = Landlord(word=not clock["later"])
 
     gave_way = await is_superseded(
-        job(mine), holder(theirs, **clock), is_uuid=False, is_wanted=landlord
+        job(mine), holder(theirs, **clock), is_uuid=False, is_desired=landlord
     )
 
     assert gave_way is clock["later"]
@@ -142,7 +142,7 @@ async def test_of_two_jobs_dispatched_together_one_wins_unless_it_is_forgotten(
 ) -> None:
     """The earliest possible time of a forgotten job may equal the other job's time."""
     assert (
-        await is_superseded(job("update"), theirs, is_uuid=True, is_wanted=Landlord()) is gave_way
+        await is_superseded(job("update"), theirs, is_uuid=True, is_desired=Landlord()) is gave_way
     )
 
 
@@ -150,7 +150,7 @@ async def test_a_job_without_a_time_of_dispatch_is_never_superseded() -> None:
     unknown = Contender(operation="update")
 
     assert not await is_superseded(
-        unknown, holder("update", later=True), is_uuid=True, is_wanted=Landlord()
+        unknown, holder("update", later=True), is_uuid=True, is_desired=Landlord()
     )
 
 
@@ -160,5 +160,5 @@ async def test_without_an_answer_of_landlord_nothing_is_decided() -> None:
 
     with pytest.raises(Transient):
         await is_superseded(
-            job("update"), holder("delete", later=False), is_uuid=True, is_wanted=raise_unavailable
+            job("update"), holder("delete", later=False), is_uuid=True, is_desired=raise_unavailable
         )

@@ -155,7 +155,7 @@ async def test_a_step_without_a_slot_is_retried_soon_and_does_not_count_as_faile
     with pytest.raises(Queued, match=r"slots of worker\.max_concurrent_jobs"):
         await tenants.run(body(), InMemorySteps())
 
-    text = tenants.jobs.metrics.render()[0].decode()
+    text = tenants.jobs.metrics.families.render()[0].decode()
     assert 'landlord_worker_attempt_failures_total{kind="transient"} 0.0' in text
     assert [line for line in logger.lines if line[0] in ("warning", "error")] == []
 

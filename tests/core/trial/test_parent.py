@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.trial import Trial, run_trial
-from landlord_engines_core.trial.parent import _Watch
+from landlord_engines_core.trial.parent import _Watch, run_trial
+from landlord_engines_core.trial.result import Trial
 
 CHILD = """
 import atexit, os

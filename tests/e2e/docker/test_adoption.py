@@ -6,7 +6,7 @@ import pytest
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_test_target.docker import SETTINGS, WEB, TenantContainers, docker, spec
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 
 MADE: Mapping[str, object] = {
     "image": f"docker.io/{WEB}:1",
@@ -19,20 +19,20 @@ OPTIONS = ("--env", "COLOUR=red", "--publish", "0.0.0.0::8080", "--label", "team
 
 
 async def test_the_first_update_without_a_difference_restarts_nothing(
-    world: World, tenant: TenantContainers
+    harness: Harness, tenant: TenantContainers
 ) -> None:
-    config = world.config(compute_provider="docker", resync_after="1s")
+    config = harness.config(compute_provider="docker", resync_after="1s")
     config["compute"]["docker"] = SETTINGS
-    await (await world.launch(config)).wait_registered()
+    await (await harness.launch(config)).wait_registered()
     made = tenant.create_as_landlord(*OPTIONS)
     before = tenant.only_container
 
-    outcomes = [await world.run(tenant.tenant, "update", "docker", **MADE) for _ in range(2)]
+    outcomes = [await harness.run(tenant.tenant, "update", "docker", **MADE) for _ in range(2)]
 
     assert outcomes == ["unchanged", "unchanged"]
     assert tenant.ids == [made]
     assert tenant.only_container["State"] == before["State"]
-    assert await world.run(tenant.tenant, "update", "docker", **{**MADE, "image": f"{WEB}:2"})
+    assert await harness.run(tenant.tenant, "update", "docker", **{**MADE, "image": f"{WEB}:2"})
     assert tenant.versions == [2]
 
 

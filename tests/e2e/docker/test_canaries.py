@@ -10,14 +10,18 @@ from landlord_test_target.canaries import (
     run_malformed_landlord,
 )
 from landlord_test_target.docker import SETTINGS, WEB
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 
 
 @pytest.mark.long
-async def test_a_secret_appears_only_in_restates_copy_of_the_body(own_world: World) -> None:
+async def test_a_secret_appears_only_in_restates_copy_of_the_body(
+    dedicated_harness: Harness,
+) -> None:
     canaries = Canaries()
     section = {**SETTINGS, "image": f"{WEB}:1"}
-    scene = SecretsCheck(world=own_world, canaries=canaries, engine="docker", section=section)
+    scene = SecretsCheck(
+        harness=dedicated_harness, canaries=canaries, engine="docker", section=section
+    )
 
     with run_malformed_landlord(canaries) as api:
         documents, bodies = await collect_outputs(scene, api)

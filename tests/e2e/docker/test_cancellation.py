@@ -31,11 +31,11 @@ def ask_that_raises(error: Exception) -> Ask:
 
 
 async def update_in_step(
-    engine: DockerCompute, desired: ComputeSpec, still_due: Ask = confirm_job_is_alive
+    engine: DockerCompute, desired: ComputeSpec, confirm_job: Ask = confirm_job_is_alive
 ) -> object:
     """Update a tenant as a step of a job does."""
     requests = InFlightRequests(longest_carry=engine.longest_carry)
-    with requests.act(desired.tenant, still_due):
+    with requests.attribute_to(desired.tenant, confirm_job):
         return await engine.update(desired)
 
 

@@ -12,7 +12,7 @@ import pytest
 from landlord_engines_core.compute.process.runner import MARK
 from landlord_test_target.commands import answering_server, create_mark, find_processes
 from landlord_test_target.docker import SETTINGS, WEB, TenantContainers
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_a_tenant_moves_from_a_container_to_a_process_and_back(
-    world: World, tenant: TenantContainers, folder: Path
+    harness: Harness, tenant: TenantContainers, folder: Path
 ) -> None:
-    config = world.config(compute_provider="docker")
+    config = harness.config(compute_provider="docker")
     config["compute"]["docker"] = dict(SETTINGS)
     config["compute"]["process"] = {"folder": str(folder)}
-    await (await world.launch(config)).wait_registered()
+    await (await harness.launch(config)).wait_registered()
     tenants_mark = create_mark()
     seen = []
 
@@ -42,9 +42,9 @@ async def test_a_tenant_moves_from_a_container_to_a_process_and_back(
         ("docker", {"image": f"{WEB}:2"}),
         ("process", answering_server(tenants_mark, status=204)),
     ):
-        await world.run(tenant.tenant, "update", provider, **keys)
+        await harness.run(tenant.tenant, "update", provider, **keys)
         seen.append((tenant.versions, len(find_processes(tenants_mark))))
-    await world.run(tenant.tenant, "delete")
+    await harness.run(tenant.tenant, "delete")
 
     assert seen == [([1], 0), ([], 1), ([2], 0), ([], 1)]
     assert tenant.ids == []

@@ -20,7 +20,7 @@ from landlord_engines_restate import RestateSettings, factory
 from landlord_engines_restate.local.binary import server_binary
 from landlord_engines_restate.local.container import RestateContainer
 from landlord_test_target.docker import docker, run_command
-from landlord_test_target.harness import Worker, World, wait_for
+from landlord_test_target.harness import Harness, Worker, wait_for
 
 HOST = Path(sys.executable).with_name("landlord-host")
 IMAGES = "landlord-engines/restate-server"
@@ -72,7 +72,7 @@ async def worker(backend: LocalBackend, tmp_path: Path) -> AsyncIterator[Worker]
 
 async def run_job(backend: LocalBackend, tenant: str, operation: str) -> object:
     """Dispatch a job, wait for its end, and return its outcome."""
-    body = World.body(tenant, operation, {"image": "x"})
+    body = Harness.body(tenant, operation, {"image": "x"})
     job = await backend.dispatcher.dispatch(body)
 
     async def look() -> bool:

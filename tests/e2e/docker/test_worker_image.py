@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from landlord_test_target.docker import docker, run_command
-from landlord_test_target.harness import World, free_port, wait_for
+from landlord_test_target.harness import Harness, free_port, wait_for
 
 ROOT = Path(__file__).parents[3]
 DEBIAN = Path.home() / ".cache" / "landlord-engines" / "debian-12-python.tar"
@@ -79,15 +79,15 @@ def probes() -> int:
 
 @pytest.fixture
 def container(
-    image: str, compose_worker: Mapping[str, Any], world: World, probes: int
+    image: str, compose_worker: Mapping[str, Any], harness: Harness, probes: int
 ) -> Iterator[str]:
     """A worker with the compose file's environment and this test's addresses."""
     jobs = free_port()
     environment = {
         **compose_worker["environment"],
-        "WORKFLOW_RESTATE_ENDPOINT": world.restate.endpoint,
-        "WORKFLOW_RESTATE_ADMIN_ENDPOINT": world.restate.admin_endpoint,
-        "WORKFLOW_RESTATE_SERVICE_NAME": world.service,
+        "WORKFLOW_RESTATE_ENDPOINT": harness.restate.endpoint,
+        "WORKFLOW_RESTATE_ADMIN_ENDPOINT": harness.restate.admin_endpoint,
+        "WORKFLOW_RESTATE_SERVICE_NAME": harness.service,
         "WORKFLOW_RESTATE_WORKER_ADVERTISED_URL": f"http://127.0.0.1:{jobs}",
         "LANDLORD_RESTATE_WORKER_ADDRESS": f"127.0.0.1:{jobs}",
         "COMPUTE": json.dumps(COMPUTE),
@@ -115,10 +115,10 @@ async def is_registered(container: str, http: aiohttp.ClientSession, probes: int
 
 @pytest.mark.long
 async def test_the_image_runs_unprivileged_jobs_of_a_tenant_and_drains_on_a_signal(
-    world: World, container: str, compose_worker: Mapping[str, Any], probes: int
+    harness: Harness, container: str, compose_worker: Mapping[str, Any], probes: int
 ) -> None:
-    await wait_for(lambda: is_registered(container, world.http, probes), 60)
-    tenant = world.tenant()
+    await wait_for(lambda: is_registered(container, harness.http, probes), 60)
+    tenant = harness.tenant()
     health = [
         word.replace("9082", str(probes)) for word in compose_worker["healthcheck"]["test"][1:]
     ]
@@ -126,7 +126,7 @@ async def test_the_image_runs_unprivileged_jobs_of_a_tenant_and_drains_on_a_sign
     user = docker("exec", container, "id", "-u")
     docker("exec", container, *health)
     outcomes = [
-        await world.run(tenant, operation, image="x") for operation in ("provision", "delete")
+        await harness.run(tenant, operation, image="x") for operation in ("provision", "delete")
     ]
     docker("kill", "--signal=TERM", container)
     code = docker("wait", container)

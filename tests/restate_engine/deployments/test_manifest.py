@@ -21,7 +21,7 @@ def endpoint(step_timeout: float = 300.0) -> Endpoint:
         settings=None,
         run_job=build_tenant_jobs().run,
         resync=build_tenant_jobs().resync,
-        is_wanted=build_tenant_jobs().is_wanted,
+        is_desired=build_tenant_jobs().is_desired,
         logger=RecordingLogger(),
         host=HostInfo(step_timeout=step_timeout),
     )

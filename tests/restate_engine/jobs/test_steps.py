@@ -33,7 +33,7 @@ def parts(admin: AdminClient) -> dict[str, Any]:
         "shared": SharedObjects(
             lock=LockCalls(name="T", acquire=never, complete=never, resync=never),  # type: ignore[arg-type]
             reader=LockReader(admin=admin, lock="T"),
-            order=DispatchOrder(admin=admin, is_wanted=never),  # type: ignore[arg-type]
+            order=DispatchOrder(admin=admin, is_desired=never),  # type: ignore[arg-type]
             pauses=Pauses(),
             losses=AttemptLosses(admin=admin, logger=RecordingLogger()),
         ),

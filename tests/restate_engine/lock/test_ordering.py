@@ -28,11 +28,11 @@ async def order_with_answer(httpserver: HTTPServer) -> AsyncIterator[Says]:
     admin = AdminClient(httpserver.url_for("/"))
 
     def make(desired: bool | None) -> DispatchOrder:  # noqa: FBT001  # what Landlord says
-        async def is_wanted(tenant: str) -> bool | None:
+        async def is_desired(tenant: str) -> bool | None:
             assert tenant == "t"
             return desired
 
-        return DispatchOrder(admin=admin, is_wanted=is_wanted, replay=0.1)
+        return DispatchOrder(admin=admin, is_desired=is_desired, replay=0.1)
 
     yield make
     await admin.aclose()

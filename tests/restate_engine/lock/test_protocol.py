@@ -61,7 +61,7 @@ async def claims(httpserver: HTTPServer) -> AsyncIterator[Claims]:
         raise AssertionError
 
     admin = AdminClient(httpserver.url_for("/"))
-    order = DispatchOrder(admin=admin, is_wanted=fail_if_asked, replay=0.1)
+    order = DispatchOrder(admin=admin, is_desired=fail_if_asked, replay=0.1)
     yield Claims(order=order, pauses=Pauses())
     await admin.aclose()
 

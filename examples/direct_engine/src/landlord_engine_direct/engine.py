@@ -99,7 +99,9 @@ class DirectEngine(WorkerEngine):
 
     async def _run_job(self, store: Store, job: Job) -> None:
         """Run attempts of a job until the job or this worker ends."""
-        steps = DirectSteps(job_id=job.id, store=store, jobs=self, is_wanted=self.context.is_wanted)
+        steps = DirectSteps(
+            job_id=job.id, store=store, jobs=self, is_desired=self.context.is_desired
+        )
         attempts = count(1)
         while not self._stopping.is_set():
             attempt = next(attempts)

@@ -12,7 +12,7 @@ from landlord_engines_core.api import (
     NONE_LOST,
     Contender,
     ExecutionEnded,
-    IsWanted,
+    IsDesired,
     JobStart,
     LostAttempts,
     Record,
@@ -46,7 +46,7 @@ class DirectSteps:
     job_id: int
     store: Store
     jobs: Jobs
-    is_wanted: IsWanted
+    is_desired: IsDesired
 
     @property
     def execution_id(self) -> str:
@@ -91,9 +91,9 @@ class DirectSteps:
     async def _preempt(self, tenant: str, lock: TenantLock, start: JobStart) -> None:
         """Stop the holder, or raise Superseded if the holder goes first."""
         this_job = Contender(operation=start.operation, dispatched=order_time(self.job_id))
-        is_wanted = partial(self.is_wanted, tenant)
+        is_desired = partial(self.is_desired, tenant)
         if await is_superseded(
-            this_job, self._describe_holder(lock), is_uuid=start.is_uuid, is_wanted=is_wanted
+            this_job, self._describe_holder(lock), is_uuid=start.is_uuid, is_desired=is_desired
         ):
             raise Superseded(f"job {lock.job} goes first")
         self.store.mark(lock.job, JobState.SUPERSEDED)

@@ -23,7 +23,7 @@ from landlord_engines_core.api import (
     Observation,
     ResourceState,
     SettingsError,
-    observing,
+    begin_observation,
     send,
 )
 
@@ -91,7 +91,7 @@ class FolderCompute(ComputeEngine):
 
     async def inspect(self, tenant: str, location: str) -> Observation:  # noqa: ARG002  # as above
         """Read the tenant's file."""
-        observing()
+        begin_observation()
         with _translate_errors(), self.context.time_request("read"):
             return await self.context.run_in_thread(_read, self._file(tenant))
 

@@ -118,14 +118,18 @@ class SqliteEngine(WorkerEngine):
 
     async def _run(self, store: Store, job: Job) -> None:
         context, after = self.context, self.context.host.resync_after
-        wanted = context.is_wanted
+        is_desired = context.is_desired
         if job.kind == "job":
-            steps = SqliteSteps(job=job, store=store, is_wanted=wanted, resync_after=after)
+            steps = SqliteSteps(job=job, store=store, is_desired=is_desired, resync_after=after)
             await context.run_job(job.body, steps)
             return
         ended = codec.loads(job.body, CompletedJob)
         resync = ResyncSteps(
-            job=job, store=store, is_wanted=wanted, resync_after=0, after=int(ended.execution_id)
+            job=job,
+            store=store,
+            is_desired=is_desired,
+            resync_after=0,
+            after=int(ended.execution_id),
         )
         store.send_resync((await context.resync(ended, resync)).follow_up)
 

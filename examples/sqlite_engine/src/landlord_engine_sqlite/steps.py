@@ -12,7 +12,7 @@ from landlord_engines_core.api import (
     NONE_LOST,
     Contender,
     ExecutionEnded,
-    IsWanted,
+    IsDesired,
     JobStart,
     LostAttempts,
     Operation,
@@ -42,7 +42,7 @@ class SqliteSteps:
 
     job: Job
     store: Store
-    is_wanted: IsWanted
+    is_desired: IsDesired
     resync_after: float
 
     @property
@@ -92,8 +92,8 @@ class SqliteSteps:
     async def _preempt(self, tenant: str, lock: Lock, start: JobStart) -> None:
         """Preempt the job that acquired the lock last, or end this one if it is the older job."""
         me = Contender(operation=start.operation, dispatched=order_time(self.job.id))
-        holder, ask = self._holder(lock), partial(self.is_wanted, tenant)
-        if await is_superseded(me, holder, is_uuid=start.is_uuid, is_wanted=ask):
+        holder, ask = self._holder(lock), partial(self.is_desired, tenant)
+        if await is_superseded(me, holder, is_uuid=start.is_uuid, is_desired=ask):
             deletes = Operation.DELETE in (start.operation, holder.operation)
             if lock.record.has_ended(str(lock.job)) and deletes:
                 planned = plan_resync(

@@ -12,7 +12,12 @@ import attrs
 
 from landlord_engines_core.catalog import COMPUTE_ENGINES, Candidate
 from landlord_engines_core.cli.errors import exit_code_of
-from landlord_engines_core.cli.options import LoadedEngine, Options
+from landlord_engines_core.cli.loading import (
+    LoadedEngine,
+    choose_worker_engine,
+    load_checked_engine,
+)
+from landlord_engines_core.cli.options import Options
 from landlord_engines_core.compute.targets import REACH_TIMEOUT
 from landlord_engines_core.engine import Capability
 from landlord_engines_core.errors import LandlordEnginesError, PluginError
@@ -20,8 +25,8 @@ from landlord_engines_core.host import WITHOUT_LANDLORD, WorkerParts, run_async
 from landlord_engines_core.host.worker import LONGEST_SHUTDOWN
 from landlord_engines_core.lifecycle import refuse_unable, within_limit
 from landlord_engines_core.plugins import choose_engine, find_compute_settings
-from landlord_engines_core.trial import Finding
 from landlord_engines_core.trial.child import Reporter, run_child
+from landlord_engines_core.trial.result import Finding
 
 __all__ = ["check"]
 
@@ -42,11 +47,10 @@ def check(arguments: Any, reporter: Reporter) -> None:
         config=None if config is None else Path(config),
         values=arguments["values"],
         fail_fast=False,
-        find_compute_settings=imports.find_compute_settings,
     )
-    candidate = options.choose()
+    candidate = choose_worker_engine(options)
     imports.begin(candidate)
-    engine = options.load_checked()
+    engine = load_checked_engine(options, imports.find_compute_settings)
     reporter.engines = imports.describe()
     run_async(_check_worker(engine, candidate.label, reporter))
 

@@ -11,7 +11,8 @@ from landlord_engines_core.cli.errors import print_final_line
 from landlord_engines_core.cli.listing import print_damaged
 from landlord_engines_core.cli.options import Options
 from landlord_engines_core.exit_codes import ExitCode
-from landlord_engines_core.trial import LONGEST_STAGE, Finding, Trial, run_trial
+from landlord_engines_core.trial.parent import LONGEST_STAGE, run_trial
+from landlord_engines_core.trial.result import Finding, Trial
 
 __all__ = ["check_worker", "run_check"]
 

@@ -4,21 +4,27 @@ from collections import Counter
 
 import click
 
-from landlord_engines_core.cli.options import LoadedEngine
+from landlord_engines_core.cli.loading import LoadedEngine, load_checked_engine
+from landlord_engines_core.cli.options import Options
 from landlord_engines_core.engine import Capability, MoveReport, RegistrationState
 from landlord_engines_core.errors import DeploymentInUse, RegistrationError
+from landlord_engines_core.host import run_async
 from landlord_engines_core.lifecycle import within_limit
 
 __all__ = ["move_executions", "register_worker"]
 
 
-async def register_worker(engine: LoadedEngine, *, make_latest: bool) -> None:
+def register_worker(options: Options, *, make_latest: bool) -> None:
     """Register the worker once, and print the result.
 
     Raises:
         CapabilityNotSupported: The engine cannot make a version the latest.
         RegistrationError: The worker is not registered as the latest version.
     """
+    run_async(_register(load_checked_engine(options), make_latest=make_latest))
+
+
+async def _register(engine: LoadedEngine, *, make_latest: bool) -> None:
     if make_latest:
         engine.factory.info.require(Capability.MAKE_LATEST)
     async with engine.open_worker() as parts:
@@ -31,13 +37,17 @@ async def register_worker(engine: LoadedEngine, *, make_latest: bool) -> None:
         raise RegistrationError(f"not registered as the latest: {registration.detail}")
 
 
-async def move_executions(engine: LoadedEngine, old: str, *, dry_run: bool) -> None:
+def move_executions(options: Options, old: str, *, dry_run: bool) -> None:
     """Move executions from the version at ``old`` to the latest, and print each outcome.
 
     Raises:
         CapabilityNotSupported: The engine cannot move executions.
         DeploymentInUse: The old version is still needed.
     """
+    run_async(_move(load_checked_engine(options), old, dry_run=dry_run))
+
+
+async def _move(engine: LoadedEngine, old: str, *, dry_run: bool) -> None:
     engine.factory.info.require(Capability.MOVE)
     async with engine.open_worker() as parts:
         report = await parts.engine.move(old, dry_run=dry_run)

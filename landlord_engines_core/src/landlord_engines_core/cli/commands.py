@@ -1,27 +1,25 @@
-"""The commands of ``landlord-host``, with their options and help texts."""
+"""The commands of ``landlord-host``, with their options and help texts.
 
-import asyncio
-import sys
+Each command imports the code that carries it out when it runs. So ``--help`` imports neither the host nor
+the libraries of the other commands, which take ten times as long.
+"""
+
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from time import monotonic
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-from landlord_engines_core import __version__, dev as local
-from landlord_engines_core.catalog import WORKER_ENGINES, read_catalog
-from landlord_engines_core.cli.checking import check_worker
-from landlord_engines_core.cli.checks import move_executions, register_worker
+from landlord_engines_core import __version__
 from landlord_engines_core.cli.errors import exit_with_code
-from landlord_engines_core.cli.listing import list_installed
-from landlord_engines_core.cli.options import Options, build_logger, read_assignment
-from landlord_engines_core.cli.scaffolding import write_distribution
-from landlord_engines_core.host import run_async, run_process
-from landlord_engines_core.settings import format_duration
 from landlord_engines_core.streams import open_standard_streams
+
+if TYPE_CHECKING:
+    from landlord_engines_core.cli.options import Options
 
 __all__ = ["landlord_host", "main"]
 
@@ -68,6 +66,8 @@ def _complete_engine(
     _: click.Context, __: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Offer the installed worker engines to a shell, and duplicates with their distribution."""
+    from landlord_engines_core.catalog import WORKER_ENGINES, read_catalog
+
     engines = read_catalog().in_group(WORKER_ENGINES)
     counts = Counter(engine.name for engine in engines)
     offers = {
@@ -142,6 +142,8 @@ def landlord_host(
     debug: bool,
 ) -> None:
     """Collect the options, and run the worker if no subcommand is given."""
+    from landlord_engines_core.cli.options import Options, read_assignment
+
     # `_Group.invoke` reads it.
     _ = debug
     values = dict(read_assignment(assignment) for assignment in assignments)
@@ -149,16 +151,9 @@ def landlord_host(
     values.update({path: value for path, value in log.items() if value is not None})
     context.obj = Options(engine=engine, config=config, values=values, fail_fast=fail_fast)
     if context.invoked_subcommand is None:
-        _run_worker(context.obj)
+        from landlord_engines_core.cli.running import run_worker
 
-
-def _run_worker(options: Options) -> None:
-    engine = options.load_checked()
-    settings = engine.settings
-    logger = build_logger(settings.log.level, settings.log)
-    for path in engine.loaded.unused:
-        logger.warning("a setting that is in Landlord's examples is not read", setting=path)
-    run_async(run_process(engine.factory, settings, logger, fail_fast=options.fail_fast))
+        run_worker(context.obj)
 
 
 @landlord_host.command()
@@ -174,6 +169,8 @@ def engines(*, wide: bool, as_json: bool) -> None:
     Reads their metadata and imports none of them. A problem stands below its engine, with the next
     step. An engine with a problem is no error of this command.
     """
+    from landlord_engines_core.cli.listing import list_installed
+
     list_installed(wide=wide, as_json=as_json)
 
 
@@ -185,11 +182,9 @@ def config(options: Options) -> None:
     Secrets are masked. An error about missing settings, or about settings that do not fit together,
     comes last.
     """
-    loaded = options.load().loaded
-    for path, value in loaded.values.items():
-        text = _format_duration(value) if path in loaded.durations else repr(value)
-        click.echo(f"{path} = {text}  # {loaded.origins[path]}")
-    loaded.check()
+    from landlord_engines_core.cli.running import print_settings
+
+    print_settings(options)
 
 
 @landlord_host.command()
@@ -204,6 +199,8 @@ def check(context: click.Context, *, as_json: bool) -> None:
     The engines run in a process of their own, for a limited time. One that hangs or ends that
     process is named.
     """
+    from landlord_engines_core.cli.checking import check_worker
+
     debug = context.find_root().params["debug"]
     check_worker(context.obj, as_json=as_json, debug=debug)
 
@@ -217,7 +214,9 @@ def check(context: click.Context, *, as_json: bool) -> None:
 @click.pass_obj
 def register(options: Options, *, make_latest: bool) -> None:
     """Register the running worker once."""
-    run_async(register_worker(options.load_checked(), make_latest=make_latest))
+    from landlord_engines_core.cli.checks import register_worker
+
+    register_worker(options, make_latest=make_latest)
 
 
 @landlord_host.command()
@@ -231,7 +230,9 @@ def move(options: Options, old: str, *, dry_run: bool) -> None:
     moment is left alone. The last line says whether you can remove the old version. If not, the exit
     code is 3.
     """
-    run_async(move_executions(options.load_checked(), old, dry_run=dry_run))
+    from landlord_engines_core.cli.checks import move_executions
+
+    move_executions(options, old, dry_run=dry_run)
 
 
 @landlord_host.command()
@@ -249,19 +250,9 @@ def dev(options: Options, backend: str | None, *, demo: bool) -> None:
     to try. Tenants are local processes, unless the settings name compute engines. Ctrl-C ends
     everything, and nothing is kept.
     """
-    engine = options.load()
-    log = engine.settings.log
-    selection = local.EngineSelection(
-        name=engine.name,
-        factory=engine.factory,
-        sources=options.gather_sources(),
-        backend=backend,
-    )
-    # The demo prints its own progress, and log lines in between would hide it.
-    is_quiet = demo and engine.loaded.origins["log.level"] == "default"
-    logger = build_logger("error" if is_quiet else log.level, log)
-    foreground = _run_demo if demo else _print_hints
-    run_async(local.run(selection, logger, foreground))
+    from landlord_engines_core.cli.local_stack import run_local_stack
+
+    run_local_stack(options, backend, demo=demo)
 
 
 @landlord_host.command()
@@ -288,9 +279,8 @@ def conformance(
     Needs the extra landlord-engines-core[conformance]. An engine that needs settings gets them by --set.
     Arguments after -- go to pytest.
     """
-    # The kit imports much, and only this command needs it.
-    from landlord_engines_core.conformance.command import run_kit  # noqa: PLC0415  # as above
-    from landlord_engines_core.conformance.rules import Kind  # noqa: PLC0415  # as above
+    from landlord_engines_core.conformance.command import run_kit
+    from landlord_engines_core.conformance.rules import Kind
 
     kind = Kind.COMPUTE if compute else Kind.WORKER
     run_kit(kind, name, options.section(kind.section, name), reports=reports, arguments=arguments)
@@ -311,33 +301,9 @@ def new_engine(name: str, kind: str) -> None:
     NAME has lower-case letters, digits and hyphens, and begins with a letter. The distribution gets a
     folder of its own in the working folder. An existing folder is refused.
     """
+    from landlord_engines_core.cli.scaffolding import write_distribution
+
     write_distribution(kind, name)
-
-
-async def _run_demo(stack: local.Stack) -> None:
-    async with local.User.connect(stack.landlord) as user:
-        await local.Demo(user=user, port=local.find_free_port(), progress=_show_progress).run()
-
-
-async def _print_hints(stack: local.Stack) -> None:
-    for line in local.hints(stack):
-        click.echo(line)
-    # Until a signal cancels it.
-    await asyncio.Event().wait()
-
-
-@contextmanager
-def _show_progress(title: str) -> Iterator[None]:
-    """Show the demo's current step on a terminal, and then how long it took."""
-    began = monotonic()
-    if sys.stdout.isatty():
-        click.echo(f"  ... {title}\r", nl=False)
-    yield
-    click.echo(f"  {monotonic() - began:4.1f} s  {title}")
-
-
-def _format_duration(value: object) -> str:
-    return "None" if value is None else format_duration(float(str(value)))
 
 
 def main() -> None:

@@ -15,11 +15,8 @@ from landlord_engines_core.errors import (
     RegistrationError,
     SettingsError,
 )
-from landlord_engines_core.exit_codes import ExitCode
-from landlord_engines_core.host import ForcedExit
-from landlord_engines_core.logs import flush
-from landlord_engines_core.streams import write_error_line
-from landlord_engines_core.trial.result import Failure
+from landlord_engines_core.exit_codes import ExitCode, ForcedExit
+from landlord_engines_core.streams import flush_log, write_error_line
 
 __all__ = ["exit_code_of", "exit_with_code", "print_final_line"]
 
@@ -62,11 +59,18 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
         # An exit too: it would end the process with its own exit code, perhaps with 0.
         if debug:
             traceback.print_exception(error)
-        print_final_line(str(Failure.unexpected(error)))
+        print_final_line(_describe_unexpected(error))
         sys.exit(ExitCode.FAILED)
+
+
+def _describe_unexpected(error: BaseException) -> str:
+    # It reads the catalog of engines, whose import takes as long as all else that `--help` imports.
+    from landlord_engines_core.trial.result import Failure  # noqa: PLC0415  # as above
+
+    return str(Failure.unexpected(error))
 
 
 def print_final_line(text: str) -> None:
     """Print the last line, after all log lines."""
-    flush()
+    flush_log()
     write_error_line(f"landlord-host: {text}")

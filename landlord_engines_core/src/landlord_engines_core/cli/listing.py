@@ -15,8 +15,7 @@ from landlord_engines_core.catalog_problems import (
     advise_report,
     find_problems,
 )
-from landlord_engines_core.trial import Description, Trial
-from landlord_engines_core.trial.describe import describe_engine
+from landlord_engines_core.trial.result import Description, Trial
 
 __all__ = ["list_installed", "print_damaged"]
 
@@ -68,6 +67,9 @@ def _ask(entry: _Entry) -> _Entry:
     """Ask an engine what it declares, unless no host would load it."""
     if any(problem.kind is not ProblemKind.DUPLICATE for problem in entry.problems):
         return entry
+    # It imports much, and only --wide needs it.
+    from landlord_engines_core.trial.describe import describe_engine  # noqa: PLC0415  # as above
+
     trial = describe_engine(entry.engine)
     problems = (*entry.problems, *_read_problems(trial, entry.engine.distribution))
     return attrs.evolve(entry, problems=problems, description=trial.description)

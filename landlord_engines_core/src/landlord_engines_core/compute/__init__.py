@@ -14,7 +14,12 @@ from landlord_engines_core.compute.factory import (
     ComputeEngineInfo,
     ComputeLimits,
 )
-from landlord_engines_core.compute.in_flight import InFlightRequests, observing, send, switch
+from landlord_engines_core.compute.in_flight import (
+    InFlightRequests,
+    begin_observation,
+    send,
+    switch,
+)
 from landlord_engines_core.compute.registry import ComputeRegistry
 
 __all__ = [
@@ -30,7 +35,7 @@ __all__ = [
     "InFlightRequests",
     "Observation",
     "ResourceState",
-    "observing",
+    "begin_observation",
     "send",
     "switch",
 ]

@@ -6,8 +6,8 @@ that changes its target to `send`, and the requests that replace one resource by
 Everything else stops immediately when its step is cancelled: a pull, a wait, an observation.
 
 A process may be suspended (SIGSTOP, a paused machine, a blocked loop) while its job is killed and
-another worker continues. `send` therefore asks the backend if the observation behind the request is
-old. A suspension between that question and the request is left to the tenant's resync.
+another worker continues. `send` therefore asks the backend whether the job may continue, if the last
+observation is stale. The tenant's resync repairs what a suspension between question and request causes.
 """
 
 import asyncio
@@ -27,12 +27,20 @@ from landlord_engines_core.errors import (
 )
 from landlord_engines_core.plugin_calls import Door
 
-__all__ = ["Act", "Failpoint", "InFlightRequests", "observing", "pass_by", "send", "switch"]
+__all__ = [
+    "Failpoint",
+    "InFlightRequests",
+    "StepContext",
+    "begin_observation",
+    "pass_by",
+    "send",
+    "switch",
+]
 
 T = TypeVar("T")
 
 Failpoint = Callable[[str], None]
-"""Called with the name of a point between two requests of an act, for example ``create:spawned``.
+"""Function that an engine calls at named points of its acts, for example at ``create:spawned``.
 
 A crash at any such point must leave a state from which the next attempt converges. Tests pass a
 function that kills the process there.
@@ -89,15 +97,17 @@ class InFlightRequests:
         return tenant in self._tasks
 
     @contextmanager
-    def act(self, tenant: str, still_due: Callable[[], Awaitable[object]]) -> Iterator[None]:
+    def attribute_to(
+        self, tenant: str, confirm_job: Callable[[], Awaitable[object]]
+    ) -> Iterator[None]:
         """Attribute the requests in this context to a tenant.
 
         Args:
             tenant: The tenant's key.
-            still_due: Asks the backend whether the job still runs and has the tenant's lock.
+            confirm_job: Asks the backend whether the job still runs and has the tenant's lock.
                 Raises Superseded, its subclass ExecutionEnded, or Transient.
         """
-        token = _current.set(Act(requests=self, tenant=tenant, still_due=still_due))
+        token = _current.set(StepContext(requests=self, tenant=tenant, confirm_job=confirm_job))
         try:
             yield
         finally:
@@ -136,23 +146,23 @@ class InFlightRequests:
         while tasks := set().union(*self._tasks.values()):
             await asyncio.wait(tasks)
 
-    async def carry(self, act: "Act", request: Coroutine[Any, Any, T]) -> T:
+    async def carry(self, step: "StepContext", request: Coroutine[Any, Any, T]) -> T:
         """Run a request to its end, and raise a cancellation only after that."""
-        task = self._start(act, request)
+        task = self._start(step, request)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            await self._wait_or_cancel(act, task)
+            await self._wait_or_cancel(step, task)
             raise
 
-    async def finish(self, act: "Act", work: Coroutine[Any, Any, object]) -> None:
-        """Run the last work of a cancelled act; the next attempt deals with its failure."""
-        await self._wait_or_cancel(act, self._start(act, work))
+    async def finish(self, step: "StepContext", work: Coroutine[Any, Any, object]) -> None:
+        """Run the last work of a cancelled step; the next attempt deals with its failure."""
+        await self._wait_or_cancel(step, self._start(step, work))
 
-    async def _wait_or_cancel(self, act: "Act", task: asyncio.Task[Any]) -> None:
+    async def _wait_or_cancel(self, step: "StepContext", task: asyncio.Task[Any]) -> None:
         """Wait for a request to its deadline or the drain's, then cancel it."""
         drained = asyncio.create_task(self._drained.wait())
-        timer = asyncio.get_running_loop().call_at(act.carry_deadline(), drained.cancel)
+        timer = asyncio.get_running_loop().call_at(step.carry_deadline(), drained.cancel)
         while not task.done() and not drained.done():
             # The caller may be cancelled again, for example by a second deadline.
             with suppress(asyncio.CancelledError):
@@ -162,11 +172,11 @@ class InFlightRequests:
         if task.cancel():
             self.given_up += 1
 
-    def _start(self, act: "Act", request: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _start(self, step: "StepContext", request: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         # A SystemExit that a task raises would end the event loop.
         task = asyncio.create_task(_run_without_exit(request))
-        self._tasks.setdefault(act.tenant, set()).add(task)
-        task.add_done_callback(lambda done: self._remove(act.tenant, done))
+        self._tasks.setdefault(step.tenant, set()).add(task)
+        task.add_done_callback(lambda done: self._remove(step.tenant, done))
         return task
 
     def _remove(self, tenant: str, task: asyncio.Task[Any]) -> None:
@@ -185,25 +195,25 @@ async def _run_without_exit(request: Coroutine[Any, Any, T]) -> T:
 
 
 @attrs.define(kw_only=True)
-class Act:
-    """The work of one step on one tenant.
+class StepContext:
+    """The context of one step, which works on one tenant.
 
     Attributes:
-        requests: The requests in flight.
+        requests: The requests in flight of this process.
         tenant: The tenant's key.
-        still_due: Asks the backend whether the job may continue.
+        confirm_job: Asks the backend whether the job may continue.
         in_switch: Whether the tenant is out of service at the moment.
     """
 
     requests: InFlightRequests
     tenant: str
-    still_due: Callable[[], Awaitable[object]]
+    confirm_job: Callable[[], Awaitable[object]]
     in_switch: bool = attrs.field(default=False, init=False)
     _observed: _Clocks = attrs.field(factory=_Clocks.now, init=False)
     _carry_deadline: float | None = attrs.field(default=None, init=False)
 
-    def observing(self) -> None:
-        """Set the time of the observation to now, unless the last one is old already."""
+    def begin_observation(self) -> None:
+        """Set the time of the last observation to now, unless that observation is stale."""
         # A process that was suspended before this observation may see what another worker left. It
         # has to ask the backend, however fresh the observation is.
         if self._observed.elapsed() <= FRESH:
@@ -217,7 +227,7 @@ class Act:
         return self._carry_deadline
 
     async def ask_if_stale(self) -> None:
-        """Ask the backend whether the job may continue, if the observation is old.
+        """Ask the backend whether the job may continue, if the last observation is stale.
 
         Raises:
             Superseded: A younger job has the tenant's lock; or this one ended outside of a switch.
@@ -227,7 +237,7 @@ class Act:
             return
         asked = _Clocks.now()
         try:
-            await self.still_due()
+            await self.confirm_job()
         except (ExecutionEnded, Transient):
             # In a switch the tenant is down, and no other job brings it back into service.
             if not self.in_switch:
@@ -244,36 +254,37 @@ class Act:
             self.in_switch = False
 
 
-_current: ContextVar[Act | None] = ContextVar("act", default=None)
+_current: ContextVar[StepContext | None] = ContextVar("step", default=None)
 
 
-def observing() -> None:
-    """Announce an observation of the target, on which the next requests are based.
+def begin_observation() -> None:
+    """Note the time at which an observation of the target begins.
 
-    An engine calls this right before each observation that it acts on.
+    A compute engine calls this right before each observation on which its next requests are based.
+    `send` asks the backend before a request whose observation is stale.
     """
-    if (act := _current.get()) is not None:
-        act.observing()
+    if (step := _current.get()) is not None:
+        step.begin_observation()
 
 
 async def send(request: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Send one request that changes the target.
 
-    A cancellation waits for the end of the request. If the last observation is old, the backend is
-    asked first whether the job may continue.
+    A cancellation waits for the end of the request. If the last observation is stale, `send` first
+    asks the backend whether the job may continue.
 
     Args:
         request: Creates the request, which has a deadline of its own.
 
     Raises:
         Superseded: The job must not continue.
-        Transient: The observation is old, and the backend does not answer.
+        Transient: The observation is stale, and the backend does not answer.
     """
-    act = _current.get()
-    if act is None:
+    step = _current.get()
+    if step is None:
         return await request()
-    await act.ask_if_stale()
-    return await act.requests.carry(act, request())
+    await step.ask_if_stale()
+    return await step.requests.carry(step, request())
 
 
 async def switch(
@@ -298,14 +309,14 @@ async def switch(
         ComputeUnavailable: The worker is draining, and the drain may end before the switch.
         Superseded: A younger job has the tenant's lock.
     """
-    act = _current.get()
-    if act is None:
+    step = _current.get()
+    if step is None:
         return await forward()
-    act.requests.refuse_beyond_drain(longest)
-    await act.ask_if_stale()
-    with act.switching():
+    step.requests.refuse_beyond_drain(longest)
+    await step.ask_if_stale()
+    with step.switching():
         try:
             return await forward()
         except asyncio.CancelledError:
-            await act.requests.finish(act, back())
+            await step.requests.finish(step, back())
             raise

@@ -69,7 +69,7 @@ class Stage:
             settings=load_settings(self.factory, chosen),
             run_job=_run_no_job,
             resync=_run_no_job,
-            is_wanted=_run_no_job,
+            is_desired=_run_no_job,
             logger=self.lines,
             host=HostInfo(),
         )

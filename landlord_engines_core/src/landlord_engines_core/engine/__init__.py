@@ -1,7 +1,7 @@
 """The contract of worker engines: the plugins that connect this worker to workflow backends."""
 
+from landlord_engines_core.declarations import CONTRACT
 from landlord_engines_core.engine.contract import (
-    CONTRACT,
     Capability,
     EngineContext,
     EngineFactory,

@@ -20,10 +20,9 @@ from landlord_engines_core.errors import CapabilityNotSupported
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.models import CompletedJob, ExecutionStatus, Resynced
 from landlord_engines_core.steps import Steps
-from landlord_engines_core.tenants.order import IsWanted
+from landlord_engines_core.tenants.order import IsDesired
 
 __all__ = [
-    "CONTRACT",
     "Capability",
     "EngineContext",
     "EngineFactory",
@@ -34,9 +33,6 @@ __all__ = [
     "Support",
     "WorkerEngine",
 ]
-
-CONTRACT = 1
-"""The major version of this contract."""
 
 RunJob = Callable[[bytes, Steps], Awaitable[ExecutionStatus]]
 """Function that carries out one job, given its raw body and the backend's steps.
@@ -173,7 +169,7 @@ class EngineContext:
         settings: An instance of the factory's ``settings_type``.
         run_job: Carries out one job.
         resync: Resyncs a tenant, for an engine that can delay a call.
-        is_wanted: Whether Landlord wants a tenant's resource, for `tenants.order`.
+        is_desired: Asks Landlord whether it desires a resource for a tenant, for `is_superseded`.
         logger: The engine's logger.
         host: Limits of the host.
     """
@@ -181,7 +177,7 @@ class EngineContext:
     settings: Any
     run_job: RunJob
     resync: ResyncTenant
-    is_wanted: IsWanted
+    is_desired: IsDesired
     logger: Logger
     host: HostInfo
 

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from landlord_engines_core.declarations import (
+    CONTRACT,
     accepts,
     check_create_engine,
     check_identity,
@@ -12,7 +13,6 @@ from landlord_engines_core.declarations import (
     describe,
 )
 from landlord_engines_core.engine.contract import (
-    CONTRACT,
     Capability,
     EngineFactory,
     EngineInfo,

@@ -6,14 +6,13 @@ signals, open files and the garbage collector.
 
 from landlord_engines_core.host.compute import build_registry
 from landlord_engines_core.host.process import handle_signals
-from landlord_engines_core.host.run import WITHOUT_LANDLORD, ForcedExit, run_process, run_worker
+from landlord_engines_core.host.run import WITHOUT_LANDLORD, run_process, run_worker
 from landlord_engines_core.host.worker import WorkerParts, build_idle_worker, build_worker
 from landlord_engines_core.signals import Control, run_async
 
 __all__ = [
     "WITHOUT_LANDLORD",
     "Control",
-    "ForcedExit",
     "WorkerParts",
     "build_idle_worker",
     "build_registry",

@@ -61,11 +61,11 @@ def build_registry(settings: Settings, logger: Logger, metrics: Metrics) -> Comp
             defaults=section.defaults,
             logger=logger,
             limits=ComputeLimits(step_timeout=worker.step_timeout),
-            time_request=metrics.request_timer(name),
+            time_request=metrics.engines.request_timer(name),
             threads=threads[name],
         )
         engines[name] = create_engine(candidate, factory, context)
-    observe = partial(metrics.time_call, "compute engine")
+    observe = partial(metrics.engines.time_call, "compute engine")
     registry = ComputeRegistry(engines, tuple(threads.values()), observe)
     for name in registry:
         _check_defaults(registry, name, worker.max_config_bytes)

@@ -3,7 +3,7 @@
 from landlord_engines_core.compute import ComputeRegistry, InFlightRequests
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger
-from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.metrics import JobMetrics, Metrics
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.tenants import JobLimits, Slots, TenantJobs
 from landlord_engines_core.tenants.actions import JobActions
@@ -42,10 +42,10 @@ def build_jobs(
         logger: The logger of all parts.
         metrics: Counts jobs and steps.
     """
-    step_runner = _build_step_runner(registry, limits, logger, metrics)
+    step_runner = _build_step_runner(registry, limits, logger, metrics.jobs)
     in_flight = step_runner.in_flight
-    crash_loops = CrashLoops(logger=logger, metrics=metrics)
-    metrics.watch_crash_loops(crash_loops.__len__)
+    crash_loops = CrashLoops(logger=logger, metrics=metrics.jobs)
+    metrics.jobs.watch_crash_loops(crash_loops.__len__)
     converger = Converger(registry=registry, health_timeout=limits.health_timeout)
     confirmer = Confirmer(converger=converger, resolver=resolver, landlord=landlord, logger=logger)
     actions = JobActions(
@@ -57,12 +57,12 @@ def build_jobs(
         logger=logger,
     )
     jobs = JobRunner(
-        reader=JobReader(metrics=metrics),
+        reader=JobReader(metrics=metrics.jobs),
         actions=actions,
         step_runner=step_runner,
         crash_loops=crash_loops,
         provider_type=provider_type,
-        metrics=metrics,
+        metrics=metrics.jobs,
     )
     resyncs = ResyncRunner(
         resyncer=Resyncer(
@@ -77,7 +77,7 @@ def build_jobs(
         crash_loops=crash_loops,
         in_flight=in_flight,
         provider_type=provider_type,
-        metrics=metrics,
+        metrics=metrics.jobs,
         # A tenth of the slots: after an outage many tenants are due at once, and jobs go first.
         max_concurrent_checks=max(1, limits.max_concurrent_jobs // 10),
     )
@@ -92,7 +92,7 @@ def build_jobs(
 
 
 def _build_step_runner(
-    registry: ComputeRegistry, limits: JobLimits, logger: Logger, metrics: Metrics
+    registry: ComputeRegistry, limits: JobLimits, logger: Logger, metrics: JobMetrics
 ) -> StepRunner:
     failures = Failures(
         hold_retry_interval=limits.hold_retry_interval,

@@ -10,6 +10,7 @@ import attrs
 from landlord_engines_core import __version__
 from landlord_engines_core.catalog import WORKER_ENGINES, list_damaged, list_engines
 from landlord_engines_core.engine import EngineFactory, RegistrationState
+from landlord_engines_core.exit_codes import ForcedExit
 from landlord_engines_core.host.process import handle_signals, raise_file_limit, tune_gc
 from landlord_engines_core.host.worker import WorkerParts, build_worker
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
@@ -18,16 +19,12 @@ from landlord_engines_core.probes import Probes
 from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.signals import LAST_RESORT, Control
 
-__all__ = ["WITHOUT_LANDLORD", "ForcedExit", "run_process", "run_worker"]
+__all__ = ["WITHOUT_LANDLORD", "run_process", "run_worker"]
 
 WITHOUT_LANDLORD = (
     "a configuration that changes while a job runs, or whose job is lost, stays unnoticed"
 )
 """The consequence of a missing ``worker.landlord_api_url``; Landlord's example has none."""
-
-
-class ForcedExit(Exception):  # not an error: a second signal asked for it
-    """A second signal ended the worker before its drain was over."""
 
 
 async def run_process(
@@ -176,17 +173,19 @@ class _Worker:
         """Let the metrics read the state of the worker's parts."""
         metrics, targets, lifecycle = self.parts.metrics, self.parts.targets, self.lifecycle
         slots = self.parts.jobs.slots
-        metrics.watch_slots(slots.limit, lambda: slots.taken, lambda: slots.waiting)
-        metrics.watch_engine(
+        metrics.worker.watch_slots(slots.limit, lambda: slots.taken, lambda: slots.waiting)
+        metrics.worker.watch_engine(
             states=(EngineState, lambda: lifecycle.state),
             registrations=(RegistrationState, lambda: lifecycle.registration.state),
             seconds_left=lifecycle.seconds_left,
         )
-        metrics.watch_targets(targets.registry, targets.gauge_value)
-        metrics.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
-        metrics.watch_log(count_dropped_lines)
+        metrics.engines.watch_targets(targets.registry, targets.gauge_value)
+        metrics.worker.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
+        metrics.worker.watch_log(count_dropped_lines)
         name = self.parts.info.name
-        metrics.set_build(version=__version__, engine=name, engine_version=_engine_version(name))
+        metrics.worker.set_build(
+            version=__version__, engine=name, engine_version=_engine_version(name)
+        )
 
 
 def _build_lifecycle(

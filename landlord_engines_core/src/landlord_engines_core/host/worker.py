@@ -27,7 +27,7 @@ from landlord_engines_core.host.compute import build_registry
 from landlord_engines_core.host.jobs import build_jobs
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger
-from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.metrics import CacheMetrics, EngineMetrics, Metrics
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.tenants import JobLimits, TenantJobs, check_limits
@@ -73,7 +73,7 @@ async def build_worker(
         limits = _read_limits(worker)
         check_limits(limits, registry, history_retention=worker.history_retention)
         jobs = build_jobs(
-            resolver=_build_resolver(worker, registry, landlord, metrics, logger),
+            resolver=_build_resolver(worker, registry, landlord, metrics.caches, logger),
             registry=registry,
             landlord=landlord,
             limits=limits,
@@ -85,13 +85,13 @@ async def build_worker(
             settings=settings.engine,
             run_job=jobs.run,
             resync=jobs.resync,
-            is_wanted=jobs.is_wanted,
+            is_desired=jobs.is_desired,
             logger=logger,
             host=_describe_host(worker, registry),
         )
         yield WorkerParts(
             info=factory.info,
-            engine=_build_engine(factory, context, metrics),
+            engine=_build_engine(factory, context, metrics.engines),
             jobs=jobs,
             landlord=landlord,
             metrics=metrics,
@@ -150,7 +150,7 @@ def _build_resolver(
     worker: WorkerSettings,
     registry: ComputeRegistry,
     landlord: LandlordClient | None,
-    metrics: Metrics,
+    metrics: CacheMetrics,
     logger: Logger,
 ) -> Resolver:
     assert worker.compute_cache_ttl is not None, "loading the settings fills it"
@@ -177,7 +177,9 @@ def _describe_host(worker: WorkerSettings, registry: ComputeRegistry) -> HostInf
     )
 
 
-def _build_engine(factory: EngineFactory, context: EngineContext, metrics: Metrics) -> WorkerEngine:
+def _build_engine(
+    factory: EngineFactory, context: EngineContext, metrics: EngineMetrics
+) -> WorkerEngine:
     door = build_door(factory.info, partial(metrics.time_call, "worker engine", factory.info.name))
     with door.call("create_engine"):
         engine = factory.create_engine(context)

@@ -10,7 +10,7 @@ import attrs
 from landlord_engines_core.compute import InFlightRequests
 from landlord_engines_core.errors import Held, Transient
 from landlord_engines_core.logs import Logger, job_context
-from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.metrics import JobMetrics
 from landlord_engines_core.models import Job
 from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants.failures import Failures
@@ -41,7 +41,7 @@ class StepRunner:
     in_flight: InFlightRequests
     slots: Slots
     step_timeout: float
-    metrics: Metrics
+    metrics: JobMetrics
     logger: Logger
 
     async def run(
@@ -71,7 +71,7 @@ class StepRunner:
             execution_id = steps.execution_id
             with (
                 self.metrics.step(name, job.operation, execution_id),
-                self.in_flight.act(job.tenant, partial(steps.read_record, job.tenant)),
+                self.in_flight.attribute_to(job.tenant, partial(steps.read_record, job.tenant)),
                 job_context(tenant=job.tenant, operation=job.operation, execution_id=execution_id),
             ):
                 try:

@@ -70,8 +70,8 @@ class Confirmer:
     # start, and does not replace it each time.
     _work: OrderedDict[str, _Work] = attrs.field(factory=OrderedDict, init=False)
 
-    async def is_wanted(self, tenant: str) -> bool | None:
-        """Whether Landlord wants the tenant's resource; ``None`` without Landlord's API.
+    async def is_desired(self, tenant: str) -> bool | None:
+        """Whether Landlord desires a resource for the tenant; ``None`` without Landlord's API.
 
         Raises:
             LandlordUnavailable: The API gives no usable answer.

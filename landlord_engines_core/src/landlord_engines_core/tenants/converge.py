@@ -12,7 +12,7 @@ from landlord_engines_core.compute import (
     ComputeSpec,
     Observation,
     ResourceState,
-    observing,
+    begin_observation,
 )
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.models import Outcome, Placement
@@ -41,7 +41,7 @@ class Converger:
     async def apply(self, engine: str, spec: ComputeSpec) -> Applied:
         """Bring the tenant to ``spec`` on this engine, from any state."""
         compute = self.registry.engine(engine)
-        observing()
+        begin_observation()
         # Each attempt observes anew: the previous one may have changed the target.
         observed = await _observe(compute, spec)
         decision = decide(spec, observed)
@@ -72,7 +72,7 @@ class Converger:
         removed: list[Placement] = []
         for placement in placements:
             compute = self.registry.engine(placement.engine)
-            observing()
+            begin_observation()
             existed |= await compute.destroy(tenant, placement.location)
             removed.append(Placement(placement.engine, placement.location))
         outcome = Outcome.DELETED if existed else Outcome.ABSENT
@@ -125,7 +125,7 @@ class Converger:
         engine = self.registry.engine(placement.engine)
 
         async def inspect() -> Observation:
-            observing()
+            begin_observation()
             return await engine.inspect(tenant, placement.location)
 
         # From 50 ms, since a local process starts fast, to 2 s, since a cloud's API counts calls.

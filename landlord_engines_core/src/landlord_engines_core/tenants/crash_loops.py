@@ -14,7 +14,7 @@ import attrs
 
 from landlord_engines_core.errors import SetApart
 from landlord_engines_core.logs import Logger
-from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.metrics import JobMetrics
 from landlord_engines_core.steps import LostAttempts
 
 __all__ = ["CrashLoops"]
@@ -69,7 +69,7 @@ class CrashLoops:
     """
 
     logger: Logger
-    metrics: Metrics
+    metrics: JobMetrics
     limit: int = 10_000
     _apart: OrderedDict[str, _Apart] = attrs.field(factory=OrderedDict, init=False)
     _alone: str = attrs.field(default="", init=False)

@@ -16,7 +16,7 @@ from landlord_engines_core.errors import (
     Transient,
 )
 from landlord_engines_core.logs import Logger, error_fields
-from landlord_engines_core.plugin_calls import find_origin
+from landlord_engines_core.plugin_origins import find_origin
 
 __all__ = ["Failures"]
 

@@ -42,14 +42,14 @@ class TenantJobs:
         """Resync one tenant; see `ResyncRunner.run`."""
         return await self.resyncs.run(ended, steps)
 
-    async def is_wanted(self, tenant: str) -> bool | None:
-        """Whether Landlord wants the tenant's resource; ``None`` without Landlord's API.
+    async def is_desired(self, tenant: str) -> bool | None:
+        """Whether Landlord desires a resource for the tenant; ``None`` without Landlord's API.
 
         Raises:
             Transient: Landlord's API gives no usable answer.
         """
         with self.failures.translate_errors("order"):
-            return await self.confirmer.is_wanted(tenant)
+            return await self.confirmer.is_desired(tenant)
 
     def drain(self, deadline: float) -> None:
         """Start nothing that may leave a tenant out of service after ``deadline``, in the loop's time."""

@@ -12,14 +12,14 @@ import attrs
 
 from landlord_engines_core.models import Operation
 
-__all__ = ["Contender", "IsWanted", "is_superseded"]
+__all__ = ["Contender", "IsDesired", "is_superseded"]
 
-IsWanted = Callable[[str], Awaitable[bool | None]]
-"""Function that returns whether Landlord wants the resource of the tenant with this key.
+IsDesired = Callable[[str], Awaitable[bool | None]]
+"""Function that returns whether Landlord desires a resource for the tenant with this key.
 
-Landlord wants it if it shows the tenant as provisioning, updating or ready. The answer is ``None`` if
-the worker does not know Landlord's API. The function raises Transient if the API gives no usable
-answer.
+Landlord desires it if its API shows the tenant as provisioning, updating or ready. The answer is
+``None`` if the worker does not know Landlord's API. The function raises Transient if the API gives no
+usable answer.
 """
 
 
@@ -63,7 +63,7 @@ async def is_superseded(
     holder: Contender,
     *,
     is_uuid: bool,
-    is_wanted: Callable[[], Awaitable[bool | None]],
+    is_desired: Callable[[], Awaitable[bool | None]],
 ) -> bool:
     """Decide whether the job that had the tenant's lock last supersedes this one.
 
@@ -71,7 +71,7 @@ async def is_superseded(
         job: The job that asks for the lock; its time of dispatch is known.
         holder: The job that acquired the lock last, whether it still runs or has ended.
         is_uuid: Whether the tenant's key is Landlord's UUID, which no other tenant ever gets.
-        is_wanted: Asks Landlord; called only if a delete meets another operation.
+        is_desired: Asks Landlord; called only if a delete meets another operation.
 
     Raises:
         Transient: Landlord's API is needed, and gives no usable answer.
@@ -80,7 +80,7 @@ async def is_superseded(
     if not is_uuid or job.is_delete == holder.is_delete:
         return later
     if job.is_delete:
-        return later and await is_wanted() is True
-    # The holder is a delete. If Landlord still wants the tenant, the delete is outdated.
-    landlord_wants = await is_wanted()
-    return later if landlord_wants is None else not landlord_wants
+        return later and await is_desired() is True
+    # The holder is a delete. If Landlord still desires the tenant's resource, the delete is outdated.
+    landlord_desires = await is_desired()
+    return later if landlord_desires is None else not landlord_desires

@@ -5,7 +5,7 @@ import asyncio
 import attrs
 
 from landlord_engines_core.errors import InvalidJob
-from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.metrics import JobMetrics
 from landlord_engines_core.models import Job
 from landlord_engines_core.tenants.parsing import parse_job
 
@@ -23,7 +23,7 @@ class JobReader:
         metrics: Counts the bodies that are refused.
     """
 
-    metrics: Metrics
+    metrics: JobMetrics
     _large: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(1), init=False)
 
     async def read(self, body: bytes) -> Job:

@@ -14,7 +14,7 @@ comes later than the longest step and the longest request.
 
 import attrs
 
-from landlord_engines_core.compute import ComputeSpec, ResourceState, observing
+from landlord_engines_core.compute import ComputeSpec, ResourceState, begin_observation
 from landlord_engines_core.errors import ComputeRefused
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger
@@ -199,7 +199,7 @@ class Resyncer:
         outcome = Outcome.UNCHANGED
         for placement in record.placements if _may_be_down(ended, record) else ():
             engine = self.converger.registry.engine(placement.engine)
-            observing()
+            begin_observation()
             if await engine.restore(ended.tenant, placement.location):
                 outcome = Outcome.UPDATED
         return Applied(outcome=outcome)

@@ -7,7 +7,7 @@ import attrs
 
 from landlord_engines_core.compute import InFlightRequests
 from landlord_engines_core.errors import StillRunning, Superseded, Transient
-from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.metrics import JobMetrics
 from landlord_engines_core.models import CompletedJob, Job, JobStart, Operation, Record, Resynced
 from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants.answers import (
@@ -44,7 +44,7 @@ class ResyncRunner:
     crash_loops: CrashLoops
     in_flight: InFlightRequests
     provider_type: str
-    metrics: Metrics
+    metrics: JobMetrics
     max_concurrent_checks: int
     _checks: asyncio.Semaphore = attrs.field(init=False)
 

@@ -8,7 +8,7 @@ from functools import partial
 import attrs
 
 from landlord_engines_core.errors import InvalidJob, Superseded
-from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.metrics import JobMetrics
 from landlord_engines_core.models import ExecutionStatus, Job, JobStart, Operation, Record
 from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants.actions import JobActions
@@ -44,7 +44,7 @@ class JobRunner:
     step_runner: StepRunner
     crash_loops: CrashLoops
     provider_type: str
-    metrics: Metrics
+    metrics: JobMetrics
 
     async def run(self, body: bytes, steps: Steps) -> ExecutionStatus:
         """Carry out one job.

@@ -10,7 +10,7 @@ from landlord_engines_core.errors import (
     PluginImportFailed,
 )
 from landlord_engines_core.exit_codes import ExitCode
-from landlord_engines_core.plugin_calls import find_origin
+from landlord_engines_core.plugin_origins import find_origin
 
 __all__ = ["START", "Description", "Failure", "Finding", "Message", "Request", "Stage", "Trial"]
 

@@ -104,7 +104,7 @@ def _build_shared_objects(
     tenant_lock: VirtualObject, follow_ups: FollowUps, context: EngineContext, admin: AdminClient
 ) -> SharedObjects:
     """Add the lock's handlers to its virtual object, and build the objects that steps share."""
-    pauses, order = Pauses(), DispatchOrder(admin=admin, is_wanted=context.is_wanted)
+    pauses, order = Pauses(), DispatchOrder(admin=admin, is_desired=context.is_desired)
     lock_handlers = LockHandlers(
         claims=Claims(order=order, pauses=pauses),
         follow_ups=follow_ups,

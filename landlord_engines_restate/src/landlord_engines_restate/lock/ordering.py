@@ -14,7 +14,7 @@ import backoff
 
 from landlord_engines_core.errors import ExecutionEnded, Superseded
 from landlord_engines_core.models import Record
-from landlord_engines_core.tenants.order import Contender, IsWanted, is_superseded
+from landlord_engines_core.tenants.order import Contender, IsDesired, is_superseded
 from landlord_engines_restate.admin import AdminClient, AdminUnavailable, literal
 from landlord_engines_restate.admin.dates import read_date
 from landlord_engines_restate.admin.queries import IGNORES_CANCEL, Status
@@ -86,12 +86,12 @@ class DispatchOrder:
 
     Attributes:
         admin: Restate's admin API.
-        is_wanted: Asks Landlord whether a tenant's resource is desired.
+        is_desired: Asks Landlord whether a tenant's resource is desired.
         replay: Seconds after which a missing invocation counts as deleted by Restate.
     """
 
     admin: AdminClient
-    is_wanted: IsWanted
+    is_desired: IsDesired
     replay: float = REPLAY
 
     async def compare(
@@ -163,7 +163,7 @@ class DispatchOrder:
             holder,
             # If the holder's operation is unknown, it may be a delete: only the times decide then.
             is_uuid=bid.is_uuid and bool(holder.operation),
-            is_wanted=partial(self.is_wanted, bid.tenant),
+            is_desired=partial(self.is_desired, bid.tenant),
         )
 
     async def _check_older(self, holder: Holder, row: Row, *, kill_running: bool) -> Verdict:

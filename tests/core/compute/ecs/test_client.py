@@ -10,6 +10,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from landlord_engines_core.compute import ComputeSpec, ResourceState
+from landlord_engines_core.compute.ecs import connection
 from landlord_engines_core.compute.ecs.engine import EcsCompute
 from landlord_engines_core.errors import (
     LONGEST_PAUSE,
@@ -113,6 +114,19 @@ async def provision_error(engine: EcsCompute) -> ComputeError:
         await engine.provision(spec(engine))
     assert SECRET not in full_text(caught.value)
     return caught.value
+
+
+async def test_an_answer_is_read_up_to_a_limit(
+    engine: EcsCompute, aws: AnsweringServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "LONGEST_BODY", 1000)
+    aws.add_answers("DescribeServices", "[" * 1001)
+
+    error = await provision_error(engine)
+
+    assert isinstance(error, ComputeUnavailable)
+    assert "the answer has more than 1000 bytes" in str(error)
+    assert "compute.ecs.endpoint_url" in error.hint
 
 
 @pytest.mark.parametrize(

@@ -69,11 +69,11 @@ def ask_that_raises(error: Exception) -> Callable[[], Awaitable[object]]:
 async def run_in_step(
     ecs: Ecs,
     work: Awaitable[object],
-    still_due: Callable[[], Awaitable[object]] = confirm_job_is_alive,
+    confirm_job: Callable[[], Awaitable[object]] = confirm_job_is_alive,
 ) -> object:
     """Run a coroutine as a step of a job does."""
     requests = InFlightRequests(longest_carry=ecs.engine.longest_carry)
-    with requests.act("one", still_due):
+    with requests.attribute_to("one", confirm_job):
         return await work
 
 

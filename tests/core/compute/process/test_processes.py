@@ -14,7 +14,7 @@ from landlord_engines_core.compute.process import processes, runner
 from landlord_engines_core.compute.process.processes import (
     ProcessIdentity,
     is_same_process,
-    kill_holders,
+    kill_lock_holders,
     visit_processes,
 )
 from landlord_engines_core.compute.process.runner import MARK, boot_id, start_ticks
@@ -129,7 +129,7 @@ def test_a_process_of_the_tenant_that_holds_no_lock_is_left_alone(
 ) -> None:
     monkeypatch.setattr(processes, "_has_mark", lambda number, _: number == pid)
 
-    kill_holders(tmp_path, tmp_path / "no lock")
+    kill_lock_holders(tmp_path, tmp_path / "no lock")
 
     assert start_ticks(pid)
     assert is_same_process(identity_of(pid), FOLDER)

@@ -28,7 +28,7 @@ async def test_a_cancelled_step_ends_once_the_work_of_its_thread_is_done() -> No
         done.set()
 
     async def run_step() -> None:
-        with InFlightRequests(longest_carry=30).act("t", confirm_job_is_alive):
+        with InFlightRequests(longest_carry=30).attribute_to("t", confirm_job_is_alive):
             await send_work(work_until_released)
 
     caller = asyncio.ensure_future(run_step())

@@ -15,7 +15,7 @@ import attrs
 import psutil
 from pytest_httpserver import HTTPServer
 
-from landlord_test_target.harness import Worker, World
+from landlord_test_target.harness import Harness, Worker
 
 JOURNAL = "SELECT * FROM sys_journal"
 INPUT = "Command: Input"
@@ -62,7 +62,7 @@ class SecretsCheck:
         tenants: The tenants to delete at the end, because resources of some engines would outlive the test.
     """
 
-    world: World
+    harness: Harness
     canaries: Canaries
     engine: str
     build_config: Callable[[Canaries, str], dict[str, object]] = secret_env
@@ -75,7 +75,7 @@ class SecretsCheck:
             "health_timeout": "5s",
             "resync_after": "100ms",
         }
-        config = self.world.config(api=api, **quick)
+        config = self.harness.config(api=api, **quick)
         secret = self.canaries.secret
         config["workflow"]["restate"] |= {"auth_type": "api_key", "api_key": secret("key")}
         config["compute"]["target"]["token"] = secret("operator")
@@ -89,10 +89,10 @@ class SecretsCheck:
 
     async def run_successful_jobs(self) -> str:
         """Run jobs that succeed, and return their tenant."""
-        world, tenant = self.world, self.world.tenant()
+        harness, tenant = self.harness, self.harness.tenant()
         self.tenants.append(tenant)
         for operation, where in (("provision", "first"), ("update", "second"), ("plan", "third")):
-            await world.run(tenant, operation, self.engine, **self.tenants_config(where))
+            await harness.run(tenant, operation, self.engine, **self.tenants_config(where))
         return tenant
 
     async def run_held_jobs(self) -> list[str]:
@@ -111,17 +111,17 @@ class SecretsCheck:
         ]
         sent = []
         for engine, config, failure in failures:
-            tenant = self.world.tenant()
+            tenant = self.harness.tenant()
             if engine == self.engine:
                 self.tenants.append(tenant)
-            job = await self.world.send(tenant, "provision", engine, **config)
+            job = await self.harness.send(tenant, "provision", engine, **config)
             if failure:
-                await self.world.wait_held(job, failure)
+                await self.harness.wait_held(job, failure)
             sent.append(job)
         text = self.canaries.secret("text")
-        unreadable = {"tenant_uuid": self.world.tenant(), "desired_config": text}
-        job = await self.world.dispatcher.dispatch(json.dumps(unreadable).encode())
-        await self.world.wait_held(job, "$.desired_config")
+        unreadable = {"tenant_uuid": self.harness.tenant(), "desired_config": text}
+        job = await self.harness.dispatcher.dispatch(json.dumps(unreadable).encode())
+        await self.harness.wait_held(job, "$.desired_config")
         sent.append(job)
         return sent
 
@@ -134,16 +134,16 @@ class SecretsCheck:
             ("create", {"drop": -1}),
             ("inspect", {"fail": -1}),
         ):
-            tenant = self.world.tenant()
-            await self.world.target.set_fault(tenant, call, **fault)
+            tenant = self.harness.tenant()
+            await self.harness.target.set_fault(tenant, call, **fault)
             config = self.tenants_config(call)
-            sent.append(await self.world.send(tenant, "provision", "target", **config))
-            await self.world.wait_status(sent[-1], "backing-off")
-        tenant, config = self.world.tenant(), self.tenants_config("rolled")
-        await self.world.run(tenant, "provision", "target", **config)
+            sent.append(await self.harness.send(tenant, "provision", "target", **config))
+            await self.harness.wait_status(sent[-1], "backing-off")
+        tenant, config = self.harness.tenant(), self.tenants_config("rolled")
+        await self.harness.run(tenant, "provision", "target", **config)
         later = {**config, "unhealthy": True, "version": 2}
-        sent.append(await self.world.send(tenant, "update", "target", **later))
-        await self.world.wait_held(sent[-1], "rolled back")
+        sent.append(await self.harness.send(tenant, "update", "target", **later))
+        await self.harness.wait_held(sent[-1], "rolled back")
         return sent
 
     async def send_invalid_bodies(self) -> list[str]:
@@ -155,19 +155,19 @@ class SecretsCheck:
             json.dumps({"tenant_uuid": "t", "operation": {"a": secret}}).encode(),
             json.dumps({"tenant_uuid": "t", "operation": secret}).encode(),
         )
-        url = f"{self.world.restate.endpoint}/{self.world.service}/execute"
+        url = f"{self.harness.restate.endpoint}/{self.harness.service}/execute"
         answers = []
         for body in bodies:
-            async with self.world.http.post(url, data=body) as response:
+            async with self.harness.http.post(url, data=body) as response:
                 assert response.status == 400
                 answers.append(await response.text())
         return answers
 
 
-async def _read_probes(worker: Worker, world: World) -> dict[str, str]:
+async def _read_probes(worker: Worker, harness: Harness) -> dict[str, str]:
     outputs = {}
     for path in ("/livez", "/readyz", "/metrics"):
-        async with world.http.get(f"{worker.probe_url}{path}") as response:
+        async with harness.http.get(f"{worker.probe_url}{path}") as response:
             outputs[path] = await response.text()
     return outputs
 
@@ -193,7 +193,7 @@ async def _run_misconfigured(scene: SecretsCheck, config: dict[str, Any]) -> dic
         part = "workflow" if section == "restate" else "compute"
         bad = {**config[part], section: {**config[part].get(section, {}), **keys}}
         broken = {**config, part: bad}
-        worker = Worker(config=broken, folder=scene.world.folder)
+        worker = Worker(config=broken, folder=scene.harness.folder)
         # The worker must refuse it before it checks anything else, and before it serves.
         command = ("check",) if part == "workflow" else ()
         code, outputs[name] = await worker.command("--debug", *command)
@@ -203,7 +203,7 @@ async def _run_misconfigured(scene: SecretsCheck, config: dict[str, Any]) -> dic
 
 async def _read_restate(scene: SecretsCheck) -> tuple[dict[str, str], list[str]]:
     """Read all that Restate stores: first everything but the jobs' bodies, then the bodies."""
-    query = scene.world.admin.query
+    query = scene.harness.admin.query
     invocations = await query("SELECT * FROM sys_invocation")
     jobs = {row["id"] for row in invocations if row["target_handler_name"] == "execute"}
     journal = await query(JOURNAL)
@@ -213,7 +213,7 @@ async def _read_restate(scene: SecretsCheck) -> tuple[dict[str, str], list[str]]
         "sys_journal": str([row for row in journal if row not in bodies]),
         "sys_journal_events": str(await query("SELECT * FROM sys_journal_events")),
         "state": str(await query("SELECT * FROM state")),
-        "restate-server.log": scene.world.restate.log.read_text(),
+        "restate-server.log": scene.harness.restate.log.read_text(),
     }
     return outputs, [str(row) for row in bodies]
 
@@ -222,31 +222,31 @@ async def collect_outputs(scene: SecretsCheck, api: str) -> tuple[dict[str, str]
     """Run all jobs; return all outputs by their origin, and Restate's copies of the bodies."""
     config = scene.config(api)
     # With a variable it is not forked, and its command line is its own.
-    worker = await scene.world.launch(config, "--log-level=debug", TZ="UTC")
+    worker = await scene.harness.launch(config, "--log-level=debug", TZ="UTC")
     await worker.wait_registered()
     assert worker.process is not None
 
     tenant = await scene.run_successful_jobs()
     sent = [*await scene.run_held_jobs(), *await scene.run_failing_jobs()]
-    nobody = await scene.world.send(
-        scene.world.tenant(), "provision", **scene.tenants_config("api")
+    nobody = await scene.harness.send(
+        scene.harness.tenant(), "provision", **scene.tenants_config("api")
     )
-    await scene.world.wait_held(nobody, "has a wrong form")
+    await scene.harness.wait_held(nobody, "has a wrong form")
 
     outputs = {
         f"answer {number}": text for number, text in enumerate(await scene.send_invalid_bodies())
     }
-    outputs |= await _read_probes(worker, scene.world)
+    outputs |= await _read_probes(worker, scene.harness)
     outputs |= {
         "argv": str(psutil.Process(worker.process.pid).cmdline()),
-        "status": str(await scene.world.status(tenant)),
-        "history": str(await scene.world.history(tenant)),
-        "polled": str([await scene.world.dispatcher.read_row(job) for job in [*sent, nobody]]),
+        "status": str(await scene.harness.status(tenant)),
+        "history": str(await scene.harness.history(tenant)),
+        "polled": str([await scene.harness.dispatcher.read_row(job) for job in [*sent, nobody]]),
     }
     kept, bodies = await _read_restate(scene)
     outputs |= kept
     for tenant in scene.tenants:
-        await scene.world.run(tenant, "delete", scene.engine, **scene.tenants_config("last"))
+        await scene.harness.run(tenant, "delete", scene.engine, **scene.tenants_config("last"))
     await worker.terminate()
     outputs["log"] = worker.log_text()
     outputs |= await _run_commands(worker)

@@ -8,12 +8,14 @@ from restate import Service, VirtualObject
 from restate.endpoint import Endpoint
 
 from landlord_engines_restate.endpoint.server import App, HttpServer, open_sockets
-from landlord_test_target.harness import World, free_port
+from landlord_test_target.harness import Harness, free_port
 from landlord_test_target.in_memory import RecordingLogger
 
 
 @asynccontextmanager
-async def serve_services(world: World, *services: Service | VirtualObject) -> AsyncIterator[None]:
+async def serve_services(
+    harness: Harness, *services: Service | VirtualObject
+) -> AsyncIterator[None]:
     """Serve these services, registered as the latest version."""
     endpoint = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
     for service in services:
@@ -25,7 +27,7 @@ async def serve_services(world: World, *services: Service | VirtualObject) -> As
     task = asyncio.create_task(server.serve(open_sockets("127.0.0.1", port), listening.set))
     try:
         await listening.wait()
-        await world.admin.register(f"http://127.0.0.1:{port}", force=False, metadata={})
+        await harness.admin.register(f"http://127.0.0.1:{port}", force=False, metadata={})
         yield
     finally:
         await server.stop(grace=0)

@@ -25,11 +25,11 @@ async def provision(folder: str, point: str, config: str) -> None:
         if at == point:
             os.kill(os.getpid(), signal.SIGSTOP)
 
-    async def still_due() -> None:
+    async def confirm_job() -> None:
         raise ExecutionEnded("it was killed meanwhile")
 
     engine = attrs.evolve(process_engine({"folder": folder}), reached=reached)
-    with InFlightRequests(longest_carry=engine.longest_carry).act("t", still_due):
+    with InFlightRequests(longest_carry=engine.longest_carry).attribute_to("t", confirm_job):
         await engine.provision(spec(json.loads(config)))
 
 

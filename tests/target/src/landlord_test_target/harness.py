@@ -20,12 +20,12 @@ from landlord_test_target.target import Target
 from landlord_test_target.waiting import free_port, wait_for
 from landlord_test_target.worker import Worker
 
-__all__ = ["Target", "Worker", "World", "free_port", "wait_for"]
+__all__ = ["Harness", "Target", "Worker", "free_port", "wait_for"]
 
 
 @attrs.define(kw_only=True)
-class World:
-    """One service name on a restate-server, its workers, and Landlord's part, for one or more tests."""
+class Harness:
+    """The workers of one service name on a restate-server. It dispatches jobs to them as Landlord does."""
 
     restate: RestateServer
     target: Target

@@ -131,7 +131,7 @@ def build_tenant_jobs(
         ttl=60,
         max_config_bytes=10_000,
         logger=logger,
-        metrics=metrics,
+        metrics=metrics.caches,
     )
     return build_jobs(
         resolver=resolver,

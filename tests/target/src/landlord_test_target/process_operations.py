@@ -30,10 +30,12 @@ def do_nothing() -> None:
 
 
 async def update_in_step(
-    engine: ProcessCompute, desired: ComputeSpec, still_due: Ask = confirm_job_is_alive
+    engine: ProcessCompute, desired: ComputeSpec, confirm_job: Ask = confirm_job_is_alive
 ) -> object:
     """Update a tenant as a step of a job does."""
-    with InFlightRequests(longest_carry=engine.longest_carry).act(desired.tenant, still_due):
+    with InFlightRequests(longest_carry=engine.longest_carry).attribute_to(
+        desired.tenant, confirm_job
+    ):
         return await engine.update(desired)
 
 

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from landlord_engines_restate.local.binary import server_binary
 from landlord_engines_restate.local.server import RestateServer
-from landlord_test_target.harness import Target, World, free_port
+from landlord_test_target.harness import Harness, Target, free_port
 
 SERVICE = "TenantProvisioning"
 
@@ -69,19 +69,19 @@ async def record(folder: Path) -> None:
         await restate.start()
         async with aiohttp.ClientSession() as http:
             target = Target(url="http://127.0.0.1:9", http=http)
-            world = World(
+            harness = Harness(
                 restate=restate, target=target, http=http, folder=Path(temporary), service=SERVICE
             )
             try:
-                await _record(world, folder)
+                await _record(harness, folder)
             finally:
-                await world.aclose()
+                await harness.aclose()
                 await restate.stop()
 
 
-async def _record(world: World, folder: Path) -> None:
-    config = world.config(compute_provider="mock")
-    proxy = Proxy(f"http://{config['workflow']['restate']['worker_address']}", world.http)
+async def _record(harness: Harness, folder: Path) -> None:
+    config = harness.config(compute_provider="mock")
+    proxy = Proxy(f"http://{config['workflow']['restate']['worker_address']}", harness.http)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", proxy.forward)
     runner = web.AppRunner(app)
@@ -89,11 +89,11 @@ async def _record(world: World, folder: Path) -> None:
     port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     config["workflow"]["restate"]["worker_advertised_url"] = f"http://127.0.0.1:{port}"
-    await (await world.launch(config)).wait_registered()
-    tenant = world.tenant()
+    await (await harness.launch(config)).wait_registered()
+    tenant = harness.tenant()
     folder.mkdir(parents=True, exist_ok=True)
     for name, (operation, settings) in JOBS.items():
-        await world.run(tenant, operation, "mock", **settings)
+        await harness.run(tenant, operation, "mock", **settings)
         (folder / f"{name}.json").write_text(json.dumps(proxy.last, indent=1) + "\n")
     await runner.cleanup()
 

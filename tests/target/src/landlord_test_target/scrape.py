@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from landlord_engines_core.metrics.families import Families
+
 PREFIX = "landlord_worker_"
 
 
@@ -15,3 +17,8 @@ def states(text: str, of: str) -> list[str]:
     """List the states whose gauge is 1; normally exactly one."""
     gauges = samples(text).items()
     return [name.split('"')[1] for name, value in gauges if name.startswith(f"{of}{{") and value]
+
+
+def read_samples(families: Families) -> Mapping[str, float]:
+    """Read our samples without a worker's port."""
+    return samples(families.render()[0].decode())

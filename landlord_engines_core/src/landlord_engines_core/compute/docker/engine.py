@@ -38,7 +38,7 @@ from landlord_engines_core.compute.docker.volumes import (
     remove_noted_volumes,
 )
 from landlord_engines_core.compute.factory import ComputeContext
-from landlord_engines_core.compute.in_flight import Failpoint, observing, pass_by
+from landlord_engines_core.compute.in_flight import Failpoint, begin_observation, pass_by
 from landlord_engines_core.errors import ComputeUnavailable
 
 __all__ = ["DockerCompute"]
@@ -128,7 +128,7 @@ class DockerCompute(ComputeEngine):
         config = self._read(spec.config)
         # Only the first observation counts as fresh. Another worker that interferes is a sign that
         # this job may have ended, so the later attempts ask the backend before they change anything.
-        observing()
+        begin_observation()
         for _ in range(_ATTEMPTS - 1):
             with suppress(NotFound, Conflict):
                 return await self._reconcile(spec, config)
@@ -141,7 +141,7 @@ class DockerCompute(ComputeEngine):
     async def destroy(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
         """Remove all containers of the tenant, then its volumes if the configuration says so."""
         existed = False
-        observing()
+        begin_observation()
         for _ in range(_ATTEMPTS):
             containers = await self._find(tenant)
             if not containers.all:
@@ -164,7 +164,7 @@ class DockerCompute(ComputeEngine):
 
     async def restore(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
         """Complete an interrupted update, and start a container that was stopped from outside."""
-        observing()
+        begin_observation()
         restoration = Restoration(
             client=self._client,
             settings=self.settings,

@@ -19,7 +19,7 @@ from landlord_engines_core.compute.docker.errors import Conflict, NotFound, Star
 from landlord_engines_core.compute.docker.health import Health, check_health
 from landlord_engines_core.compute.docker.observe import Container
 from landlord_engines_core.compute.docker.settings import DockerSettings
-from landlord_engines_core.compute.in_flight import Failpoint, observing, switch
+from landlord_engines_core.compute.in_flight import Failpoint, begin_observation, switch
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["Replacement", "longest_carry"]
@@ -78,7 +78,7 @@ class Replacement:
         """
 
         async def observe() -> Container:
-            observing()
+            begin_observation()
             return Container(await self.client.inspect(self.next_id))
 
         async def check() -> Health:

@@ -17,7 +17,7 @@ import attrs
 from landlord_engines_core.compute.ecs.errors import NotFound, translate_errors
 from landlord_engines_core.compute.ecs.sessions import LONGEST_CALL
 from landlord_engines_core.compute.factory import TimeRequest, pass_untimed
-from landlord_engines_core.compute.in_flight import observing, send
+from landlord_engines_core.compute.in_flight import begin_observation, send
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ServiceClient:
 
     async def describe(self) -> "ServiceTypeDef | None":
         """Return the service with its tags, or a deleted one while ECS still describes it."""
-        observing()
+        begin_observation()
         try:
             with translate_errors(), self.time_request("describe the service"):
                 answer = await self.ecs.describe_services(

@@ -1,4 +1,4 @@
-"""Translation of AWS's errors to `ComputeError`; the only module that uses botocore.
+"""Translation of AWS's errors to `ComputeError`.
 
 Error codes and action names are passed on. AWS's messages are not: they may quote a configuration.
 """

@@ -1,4 +1,4 @@
-"""Clients of ECS, one for each region and role; the only module that uses aiobotocore."""
+"""Clients of ECS, one for each region and role."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +15,7 @@ from aiobotocore.credentials import (
 )
 from aiobotocore.session import AioSession, get_session
 
+from landlord_engines_core.compute.ecs.connection import BoundedSession
 from landlord_engines_core.compute.ecs.location import Location
 from landlord_engines_core.errors import ComputeUnavailable
 
@@ -47,6 +48,7 @@ _CONFIG = AioConfig(
     read_timeout=_READ_TIMEOUT,
     # With botocore's ten connections, slow calls for one tenant would delay the others.
     max_pool_connections=1000,
+    http_session_cls=BoundedSession,
 )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import math
 
 from landlord_engines_core.compute.contract import Observation, ResourceState
-from landlord_engines_core.compute.in_flight import observing
+from landlord_engines_core.compute.in_flight import begin_observation
 from landlord_engines_core.compute.process.folder import Folder, FolderState
 from landlord_engines_core.compute.process.health import check_health
 from landlord_engines_core.compute.process.requests import backoff_delays
@@ -14,7 +14,7 @@ __all__ = ["observe", "resource_ids", "wait_decided"]
 
 async def observe(folder: Folder) -> tuple[FolderState, Observation]:
     """Read a tenant's folder and check its command's health."""
-    observing()
+    begin_observation()
     files = await asyncio.to_thread(folder.read)
     if (state := files.state) is None:
         return files, Observation(state=ResourceState.MISSING)

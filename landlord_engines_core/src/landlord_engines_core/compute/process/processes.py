@@ -19,7 +19,7 @@ __all__ = [
     "ProcessIdentity",
     "is_same_process",
     "kill",
-    "kill_holders",
+    "kill_lock_holders",
     "send_signal",
     "signal_group",
     "visit_processes",
@@ -127,7 +127,7 @@ def kill(pid: int) -> None:
     send_signal(pid, signal.SIGKILL)
 
 
-def kill_holders(folder: Path, lock: Path) -> None:
+def kill_lock_holders(folder: Path, lock: Path) -> None:
     """Kill the tenant's processes that have this lock, or the folder itself, open."""
 
     def kill_holder(pid: int) -> None:

@@ -21,7 +21,7 @@ from uuid import uuid4
 import attrs
 
 from landlord_engines_core.compute.contract import ComputeResult, Observation, ResourceState
-from landlord_engines_core.compute.in_flight import Failpoint, observing, switch
+from landlord_engines_core.compute.in_flight import Failpoint, begin_observation, switch
 from landlord_engines_core.compute.process import processes
 from landlord_engines_core.compute.process.config import LONGEST_STOP_TIMEOUT
 from landlord_engines_core.compute.process.folder import (
@@ -77,7 +77,7 @@ class TenantProcess:
 
     async def apply(self, run: Run) -> ComputeResult:
         """Bring the tenant to this run's configuration."""
-        observing()
+        begin_observation()
         await send_work(self.folder.create)
         async with self._hold_act_lock():
             files, observation = await observe(self.folder)
@@ -145,15 +145,15 @@ class TenantProcess:
         """Return whether the tenant had a state, and whether its folder is gone now."""
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(self._hold_act_lock(self._kill_holders))
+                await stack.enter_async_context(self._hold_act_lock(self._kill_lock_holders))
             except FileNotFoundError:
                 return False, True
             files = await asyncio.to_thread(self.folder.read)
             return files.state is not None, await self._remove()
 
-    def _kill_holders(self) -> None:
+    def _kill_lock_holders(self) -> None:
         # A tenant can hold the act lock, or prevent its creation. A delete must not fail on it.
-        processes.kill_holders(self.folder.path, self.folder.act_lock)
+        processes.kill_lock_holders(self.folder.path, self.folder.act_lock)
 
     async def _remove(self) -> bool:
         """Remove everything under the act lock; return whether the folder is gone."""

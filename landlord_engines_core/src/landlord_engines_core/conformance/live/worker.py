@@ -77,7 +77,7 @@ async def _run(
         settings=load_settings(factory, options.settings),
         run_job=jobs.run,
         resync=jobs.resync,
-        is_wanted=_know_nothing,
+        is_desired=_know_nothing,
         logger=logger,
         host=HostInfo(
             step_timeout=STEP_TIMEOUT,

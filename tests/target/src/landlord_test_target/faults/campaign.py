@@ -23,7 +23,7 @@ from landlord_test_target.faults.cuttable_proxy import CuttableProxy, run_cuttab
 from landlord_test_target.faults.fleet import Fleet, start_fleet
 from landlord_test_target.faults.late import LateDispatcher
 from landlord_test_target.faults.skewing_proxy import SkewingProxy, run_skewing_proxy
-from landlord_test_target.harness import Worker, World
+from landlord_test_target.harness import Harness, Worker
 from landlord_test_target.in_memory import RecordingLogger
 from landlord_test_target.landlord import ApiUser
 from landlord_test_target.waiting import wait_for
@@ -107,7 +107,7 @@ class Campaign:
     """
 
     options: CampaignOptions
-    world: World
+    harness: Harness
     landlord: ApiUser
     late_dispatcher: LateDispatcher
     clocks: SkewingProxy
@@ -137,7 +137,7 @@ class Campaign:
         The server answers earlier, while it still replays its log, but runs no job before the end of that.
         """
         led = self._count_led_partitions()
-        await self.world.restate.start()
+        await self.harness.restate.start()
 
         async def look() -> bool:
             return self._count_led_partitions() >= led + PARTITIONS
@@ -146,21 +146,21 @@ class Campaign:
 
     async def is_server_working(self) -> bool:
         """Check whether the restate-server completes a call, which it must write into its log."""
-        url = f"{self.world.restate.endpoint}/{self.world.service}Tenant/{uuid4()}/status"
+        url = f"{self.harness.restate.endpoint}/{self.harness.service}Tenant/{uuid4()}/status"
         try:
-            async with self.world.http.get(url, timeout=LONGEST_CALL) as answer:
+            async with self.harness.http.get(url, timeout=LONGEST_CALL) as answer:
                 return answer.ok
         except (aiohttp.ClientError, TimeoutError):
             return False
 
     def _count_led_partitions(self) -> int:
-        return self.world.restate.log.read_text(errors="replace").count("became Leader of epoch")
+        return self.harness.restate.log.read_text(errors="replace").count("became Leader of epoch")
 
     async def open_jobs(self) -> Sequence[Mapping[str, object]]:
         """List the invocations that Restate has not completed, except scheduled calls of ``forget``."""
-        return await self.world.admin.query(
+        return await self.harness.admin.query(
             "SELECT id, target, status, last_failure FROM sys_invocation"
-            f" WHERE target LIKE '{self.world.service}%' AND status != 'completed'"
+            f" WHERE target LIKE '{self.harness.service}%' AND status != 'completed'"
             " AND target_handler_name != 'forget'"
         )
 
@@ -177,18 +177,18 @@ class Campaign:
 
 @asynccontextmanager
 async def start_campaign(
-    world: World, options: CampaignOptions | None = None
+    harness: Harness, options: CampaignOptions | None = None
 ) -> AsyncIterator[Campaign]:
     """Start Landlord, the workers and the proxies of a campaign."""
     options = options or CampaignOptions()
-    url = world.target.url
+    url = harness.target.url
     engines = {name: TargetCompute(name, url) for name in ("target", "target2")}
     if options.bug:
         engines["buggy"] = BuggyCompute("buggy", url)
     compute = ComputeRegistry(engines)
     late = LateDispatcher(
-        dispatcher=world.dispatcher,
-        url=f"{world.restate.endpoint}/{world.service}/execute/send",
+        dispatcher=harness.dispatcher,
+        url=f"{harness.restate.endpoint}/{harness.service}/execute/send",
         seed=options.seed,
     )
     async with AsyncExitStack() as ends:
@@ -197,15 +197,17 @@ async def start_campaign(
         )
         to_landlord, to_target = [
             await ends.enter_async_context(run_cuttable_proxy(server_url))
-            for server_url in (landlord.url, world.target.url)
+            for server_url in (landlord.url, harness.target.url)
         ]
         clocks = await ends.enter_async_context(
-            run_skewing_proxy(world.restate.admin_endpoint, seed=options.seed, seconds=options.skew)
+            run_skewing_proxy(
+                harness.restate.admin_endpoint, seed=options.seed, seconds=options.skew
+            )
         )
         campaign = Campaign(
             options=options,
-            world=world,
-            landlord=ApiUser(url=landlord.url, http=world.http),
+            harness=harness,
+            landlord=ApiUser(url=landlord.url, http=harness.http),
             late_dispatcher=late,
             clocks=clocks,
             to_landlord=to_landlord,
@@ -218,7 +220,7 @@ async def start_campaign(
             other = {**config["worker"], "step_timeout": f"{options.step_timeout + 1:g}s"}
             versions.append(({**config, "worker": other}, 1))
         for shared, size in versions:
-            workers = start_fleet(world, shared, size=size, seed=options.seed)
+            workers = start_fleet(harness, shared, size=size, seed=options.seed)
             campaign.fleets.append(await ends.enter_async_context(workers))
         yield campaign
 
@@ -227,7 +229,7 @@ def _config(campaign: Campaign, engines: Mapping[str, object]) -> dict[str, Any]
     """Build the settings that all workers share."""
     options = campaign.options
     api = campaign.to_landlord.url if options.asks_landlord else None
-    config = campaign.world.config(api=api, **options.settings())
+    config = campaign.harness.config(api=api, **options.settings())
     config["workflow"]["restate"]["admin_endpoint"] = campaign.clocks.url
     for name in engines:
         section = {"url": campaign.to_target.url, "longest_carry": options.carry}

@@ -10,7 +10,7 @@ import attrs
 
 from landlord_test_target.balancer import Balancer, run_balancer
 from landlord_test_target.faults.cuttable_proxy import CuttableProxy, run_cuttable_proxy
-from landlord_test_target.harness import Worker, World
+from landlord_test_target.harness import Harness, Worker
 from landlord_test_target.waiting import free_port, wait_for
 
 __all__ = ["Fleet", "start_fleet"]
@@ -31,7 +31,7 @@ class Fleet:
         frozen: The frozen workers.
     """
 
-    world: World
+    harness: Harness
     balancer: Balancer
     proxy: CuttableProxy
     size: int
@@ -46,7 +46,7 @@ class Fleet:
 
     async def start(self) -> Worker:
         """Start a worker, and return once it listens and is behind the balancer."""
-        worker = await self.world.launch(self._own_config())
+        worker = await self.harness.launch(self._own_config())
         await wait_for(lambda: _is_listening(worker), STARTS)
         self.routed.append(worker)
         self._route()
@@ -102,14 +102,14 @@ class Fleet:
 
 @asynccontextmanager
 async def start_fleet(
-    world: World, config: Mapping[str, Any], *, size: int, seed: int
+    harness: Harness, config: Mapping[str, Any], *, size: int, seed: int
 ) -> AsyncIterator[Fleet]:
     """Start this many workers, and return once one of them is registered."""
     async with (
         run_balancer((), random=Random(f"balancer-{seed}")) as balancer,
         run_cuttable_proxy(balancer.url) as proxy,
     ):
-        workers = Fleet(world=world, balancer=balancer, proxy=proxy, size=size, config=config)
+        workers = Fleet(harness=harness, balancer=balancer, proxy=proxy, size=size, config=config)
         for _ in range(size):
             await workers.start()
         await workers.routed[0].wait_registered()

@@ -176,7 +176,7 @@ class Injector:
         await asyncio.gather(*(fleet.start() for fleet, _ in ended))
 
     async def _kill_server(self, away: float = 0.0) -> None:
-        await self.campaign.world.restate.kill()
+        await self.campaign.harness.restate.kill()
         await asyncio.sleep(away)
         await self.campaign.restart_server()
 

@@ -94,17 +94,17 @@ class Judge:
 
     async def find_faults(self) -> list[Finding]:
         """Return the findings of all oracles."""
-        world = self.campaign.world
+        harness = self.campaign.harness
         self.given_up = []
         resources: dict[str, list[dict[str, Any]]] = {name: [] for name in self.load.tenants}
-        for row in await world.target.rows_of_all("resources"):
+        for row in await harness.target.rows_of_all("resources"):
             resources.setdefault(row["tenant"], []).append(row)
-        self.ledger = await world.target.rows_of_all("ledger")
-        self.jobs = await world.admin.query(
+        self.ledger = await harness.target.rows_of_all("ledger")
+        self.jobs = await harness.admin.query(
             "SELECT id, status, completion_result, completion_failure FROM sys_invocation"
-            f" WHERE target_service_name = '{world.service}'"
+            f" WHERE target_service_name = '{harness.service}'"
         )
-        remains = await RestateState.read(world)
+        remains = await RestateState.read(harness)
         findings: list[Finding] = []
         for tenant in self.load.tenants:
             record = (await self.campaign.landlord.get(tenant)).body
@@ -210,12 +210,12 @@ class Judge:
         """Read a tenant's history from a worker; empty if no worker answers."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_ANSWER):
-                return await self.campaign.world.history(tenant)
+                return await self.campaign.harness.history(tenant)
         return []
 
     async def _outcome(self, job: str) -> str:
-        url = f"{self.campaign.world.restate.endpoint}/restate/invocation/{job}/output"
-        async with self.campaign.world.http.get(url) as response:
+        url = f"{self.campaign.harness.restate.endpoint}/restate/invocation/{job}/output"
+        async with self.campaign.harness.http.get(url) as response:
             answer = await response.json(content_type=None)
             outcome: str = answer["output"]["status"]
             return outcome

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from landlord_test_target.harness import World
+from landlord_test_target.harness import Harness
 
 __all__ = ["RestateState"]
 
@@ -26,14 +26,14 @@ class RestateState:
     to_be_forgotten: frozenset[str]
 
     @classmethod
-    async def read(cls, world: World) -> "RestateState":
+    async def read(cls, harness: Harness) -> "RestateState":
         """Read the state of the locks and the scheduled calls from Restate."""
-        lock = f"{world.service}Tenant"
-        states = await world.admin.query(
+        lock = f"{harness.service}Tenant"
+        states = await harness.admin.query(
             "SELECT service_key, value_utf8 FROM state"
             f" WHERE service_name = '{lock}' AND key = 'lock'"
         )
-        scheduled = await world.admin.query(
+        scheduled = await harness.admin.query(
             "SELECT target_service_key FROM sys_invocation"
             f" WHERE target_service_name = '{lock}' AND target_handler_name = 'forget'"
             " AND status != 'completed'"

@@ -69,7 +69,7 @@ class RightEngine(SqliteEngine):
         steps = self.steps(
             job=job,
             store=store,
-            is_wanted=self.context.is_wanted,
+            is_desired=self.context.is_desired,
             resync_after=self.context.host.resync_after,
         )
         await self.context.run_job(job.body, steps)

@@ -18,8 +18,8 @@ import aiohttp
 import attrs
 from aiohttp import web
 
-from landlord_test_target.endings.cases import AFTER, BEFORE, DURING, Delay, KilledJob, Moments
 from landlord_test_target.holding_proxy import SOCKET
+from landlord_test_target.killed_jobs.cases import AFTER, BEFORE, DURING, Delay, KilledJob, Moments
 
 __all__ = ["MOMENTS", "DockerProxy", "Request", "run_docker_proxy"]
 

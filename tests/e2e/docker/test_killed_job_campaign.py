@@ -1,6 +1,6 @@
 """Jobs that are killed while requests to a real Docker daemon are late, and what comes after.
 
-The long tests play two cases; `nox -s endings -- --seed 7` plays forty with a step_timeout of 20 s.
+The long tests play two cases; `nox -s killed_jobs -- --seed 7` plays forty with a step_timeout of 20 s.
 """
 
 import asyncio
@@ -10,9 +10,10 @@ from uuid import uuid4
 
 import pytest
 
-from landlord_test_target.endings.case_record import CaseRecord, write_records
-from landlord_test_target.endings.case_runner import CaseRunner
-from landlord_test_target.endings.cases import (
+from landlord_test_target.harness import Harness
+from landlord_test_target.killed_jobs.case_record import CaseRecord, write_records
+from landlord_test_target.killed_jobs.case_runner import CaseRunner
+from landlord_test_target.killed_jobs.cases import (
     BEFORE,
     Case,
     Delay,
@@ -21,10 +22,9 @@ from landlord_test_target.endings.cases import (
     Timeouts,
     draw_cases,
 )
-from landlord_test_target.endings.docker_proxy import MOMENTS
-from landlord_test_target.endings.docker_target import run_docker_target
-from landlord_test_target.endings.environment import start_restate_environment
-from landlord_test_target.harness import World
+from landlord_test_target.killed_jobs.docker_proxy import MOMENTS
+from landlord_test_target.killed_jobs.docker_target import run_docker_target
+from landlord_test_target.killed_jobs.environment import start_restate_environment
 
 
 def case_of_delayed_stop(times: Timeouts) -> Case:
@@ -47,26 +47,26 @@ def case_of_delayed_stop(times: Timeouts) -> Case:
 
 @pytest.mark.long
 async def test_killed_jobs_on_docker_leave_one_serving_version_or_nothing(
-    world: World, second_world: World, tmp_path: Path, pytestconfig: pytest.Config
+    harness: Harness, second_harness: Harness, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     seed, count = pytestconfig.getoption("seed"), pytestconfig.getoption("cases")
     times = Timeouts(step_timeout=pytestconfig.getoption("step_timeout"))
     cases = [*draw_cases(seed, count, times, MOMENTS), case_of_delayed_stop(times)]
-    async with run_docker_target(tmp_path, world.http, times) as case_target:
+    async with run_docker_target(tmp_path, harness.http, times) as case_target:
         await case_target.prepare(cases)
 
-        async def played(world: World, some: list[Case], *, api: bool) -> list[CaseRecord]:
+        async def played(harness: Harness, some: list[Case], *, api: bool) -> list[CaseRecord]:
             chance = Random(f"{seed} {api}")
             async with start_restate_environment(
-                world, case_target, times, chance, api=api
+                harness, case_target, times, chance, api=api
             ) as environment:
                 return await CaseRunner(environment=environment, at_once=8).run(some)
 
         half = len(cases) // 2
         with_api, without = await asyncio.gather(
-            played(world, cases[:half], api=True),
-            played(second_world, cases[half:], api=False),
+            played(harness, cases[:half], api=True),
+            played(second_harness, cases[half:], api=False),
         )
-    folder = pytestconfig.getoption("stories") or tmp_path
+    folder = pytestconfig.getoption("records") or tmp_path
     wrong = write_records("docker", seed, folder, [*with_api, *without])
     assert not wrong, "\n".join(wrong)

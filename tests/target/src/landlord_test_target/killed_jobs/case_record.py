@@ -8,8 +8,8 @@ from time import time
 
 import attrs
 
-from landlord_test_target.endings.case_target import Resources, TargetRequest
-from landlord_test_target.endings.cases import Case
+from landlord_test_target.killed_jobs.case_target import Resources, TargetRequest
+from landlord_test_target.killed_jobs.cases import Case
 
 __all__ = ["CaseRecord", "write_records"]
 

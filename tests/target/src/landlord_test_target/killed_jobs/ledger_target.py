@@ -7,8 +7,8 @@ from time import time
 
 import attrs
 
-from landlord_test_target.endings.case_target import Resources, TargetRequest
-from landlord_test_target.endings.cases import AFTER, BEFORE, Case, KilledJob, Moments, Timeouts
+from landlord_test_target.killed_jobs.case_target import Resources, TargetRequest
+from landlord_test_target.killed_jobs.cases import AFTER, BEFORE, Case, KilledJob, Moments, Timeouts
 from landlord_test_target.target import Target
 
 __all__ = ["MOMENTS", "LedgerTarget"]

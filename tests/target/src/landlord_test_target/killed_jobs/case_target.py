@@ -5,7 +5,7 @@ from typing import Protocol
 
 import attrs
 
-from landlord_test_target.endings.cases import Case
+from landlord_test_target.killed_jobs.cases import Case
 
 __all__ = ["CaseTarget", "Resources", "TargetRequest"]
 

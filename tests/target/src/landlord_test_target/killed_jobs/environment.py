@@ -18,11 +18,11 @@ import attrs
 from landlord_engine_sqlite.store import Store
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_core.models import PolledExecution, PolledState
-from landlord_test_target.endings.case_target import CaseTarget
-from landlord_test_target.endings.cases import Timeouts
-from landlord_test_target.endings.fixed_landlord import FixedLandlord, run_fixed_landlord
-from landlord_test_target.endings.router import Router, run_router
-from landlord_test_target.harness import Worker, World, free_port, wait_for
+from landlord_test_target.harness import Harness, Worker, free_port, wait_for
+from landlord_test_target.killed_jobs.case_target import CaseTarget
+from landlord_test_target.killed_jobs.cases import Timeouts
+from landlord_test_target.killed_jobs.fixed_landlord import FixedLandlord, run_fixed_landlord
+from landlord_test_target.killed_jobs.router import Router, run_router
 
 __all__ = [
     "Backend",
@@ -65,19 +65,19 @@ class Backend(Protocol):
 class RestateBackend:
     """A restate-server."""
 
-    world: World
+    harness: Harness
     router: Router
 
     @property
     def dispatcher(self) -> Dispatcher:
-        return self.world.dispatcher
+        return self.harness.dispatcher
 
     async def had_lock(self, tenant: str, job: str) -> bool:
-        holder = (await self.world.status(tenant)).get("holder") or {}
+        holder = (await self.harness.status(tenant)).get("holder") or {}
         return bool(holder.get("execution_id") == job)
 
     async def history(self, tenant: str) -> Sequence[Mapping[str, object]]:
-        return await self.world.history(tenant)
+        return await self.harness.history(tenant)
 
     async def wait_no_open_job(self, within: float) -> None:
         looks = 0
@@ -91,9 +91,9 @@ class RestateBackend:
         await wait_for(look, within)
 
     async def _open(self) -> Sequence[Mapping[str, object]]:
-        return await self.world.admin.query(
+        return await self.harness.admin.query(
             "SELECT id FROM sys_invocation"
-            f" WHERE target LIKE '{self.world.service}%' AND status != 'completed'"
+            f" WHERE target LIKE '{self.harness.service}%' AND status != 'completed'"
             " AND target_handler_name != 'forget'"
         )
 
@@ -149,7 +149,7 @@ def worker_settings(times: Timeouts) -> dict[str, Any]:
 
 @asynccontextmanager
 async def start_restate_environment(
-    world: World, case_target: CaseTarget, times: Timeouts, chance: Random, *, api: bool
+    harness: Harness, case_target: CaseTarget, times: Timeouts, chance: Random, *, api: bool
 ) -> AsyncIterator[CaseEnvironment]:
     """Start two workers behind one address; ``api`` tells whether they know Landlord's."""
     ports = (free_port(), free_port())
@@ -159,7 +159,7 @@ async def start_restate_environment(
         workers = []
         for worker, port in enumerate(ports):
             settings = worker_settings(times)
-            config = world.config(
+            config = harness.config(
                 port=port,
                 api=landlord.url or None,
                 compute_provider=case_target.compute,
@@ -167,10 +167,10 @@ async def start_restate_environment(
             )
             config["compute"][case_target.compute] = case_target.settings(worker)
             config["workflow"]["restate"]["worker_advertised_url"] = router.url
-            workers.append(await (await world.launch(config)).wait_registered())
+            workers.append(await (await harness.launch(config)).wait_registered())
         yield CaseEnvironment(
             target=case_target,
-            backend=RestateBackend(world=world, router=router),
+            backend=RestateBackend(harness=harness, router=router),
             landlord=landlord,
             times=times,
             workers=workers,

@@ -10,10 +10,10 @@ import aiohttp
 import attrs
 
 from landlord_test_target.docker import TenantContainers, address, inspect_container
-from landlord_test_target.endings.case_target import Resources, TargetRequest
-from landlord_test_target.endings.cases import Case, KilledJob, Timeouts
-from landlord_test_target.endings.docker_proxy import DockerProxy, run_docker_proxy
-from landlord_test_target.endings.registry import Registry, run_registry
+from landlord_test_target.killed_jobs.case_target import Resources, TargetRequest
+from landlord_test_target.killed_jobs.cases import Case, KilledJob, Timeouts
+from landlord_test_target.killed_jobs.docker_proxy import DockerProxy, run_docker_proxy
+from landlord_test_target.killed_jobs.registry import Registry, run_registry
 from landlord_test_target.waiting import free_port
 
 __all__ = ["DockerTarget", "run_docker_target"]

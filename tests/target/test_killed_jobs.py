@@ -5,9 +5,9 @@ from itertools import product
 import attrs
 import pytest
 
-from landlord_test_target.endings.case_record import CaseRecord
-from landlord_test_target.endings.case_target import Resources, TargetRequest
-from landlord_test_target.endings.cases import (
+from landlord_test_target.killed_jobs.case_record import CaseRecord
+from landlord_test_target.killed_jobs.case_target import Resources, TargetRequest
+from landlord_test_target.killed_jobs.cases import (
     Case,
     KilledJob,
     NextJob,
@@ -15,8 +15,8 @@ from landlord_test_target.endings.cases import (
     draw_cases,
     draw_freezes,
 )
-from landlord_test_target.endings.docker_proxy import MOMENTS
-from landlord_test_target.endings.judge import find_faults
+from landlord_test_target.killed_jobs.docker_proxy import MOMENTS
+from landlord_test_target.killed_jobs.judge import find_faults
 
 TIMES = Timeouts(step_timeout=20)
 

@@ -8,10 +8,10 @@ from time import time
 
 import attrs
 
-from landlord_test_target.endings import judge
-from landlord_test_target.endings.case_record import CaseRecord
-from landlord_test_target.endings.cases import Case, Freeze, KilledJob, NextJob
-from landlord_test_target.endings.environment import CaseEnvironment
+from landlord_test_target.killed_jobs import judge
+from landlord_test_target.killed_jobs.case_record import CaseRecord
+from landlord_test_target.killed_jobs.cases import Case, Freeze, KilledJob, NextJob
+from landlord_test_target.killed_jobs.environment import CaseEnvironment
 from landlord_test_target.waiting import wait_for
 
 __all__ = ["CaseRunner"]

@@ -1,7 +1,7 @@
 """The judge of a case: checks the target once no request of the case can be in flight."""
 
-from landlord_test_target.endings.case_record import CaseRecord
-from landlord_test_target.endings.cases import KilledJob, NextJob
+from landlord_test_target.killed_jobs.case_record import CaseRecord
+from landlord_test_target.killed_jobs.cases import KilledJob, NextJob
 
 __all__ = ["expected_versions", "find_faults"]
 

@@ -1,6 +1,6 @@
 """Jobs that are killed while their requests are late or their worker is frozen, and the jobs after them.
 
-A plain run plays two cases. `nox -s endings -- --seed 7` plays forty with a step_timeout of 20 s.
+A plain run plays two cases. `nox -s killed_jobs -- --seed 7` plays forty with a step_timeout of 20 s.
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from random import Random
 
 import pytest
 
-from landlord_test_target.endings.case_record import CaseRecord, write_records
-from landlord_test_target.endings.case_runner import CaseRunner
-from landlord_test_target.endings.cases import Case, Timeouts, draw_cases, draw_freezes
-from landlord_test_target.endings.environment import (
+from landlord_test_target.harness import Harness, Target
+from landlord_test_target.killed_jobs.case_record import CaseRecord, write_records
+from landlord_test_target.killed_jobs.case_runner import CaseRunner
+from landlord_test_target.killed_jobs.cases import Case, Timeouts, draw_cases, draw_freezes
+from landlord_test_target.killed_jobs.environment import (
     CaseEnvironment,
     start_queue_environment,
     start_restate_environment,
 )
-from landlord_test_target.endings.ledger_target import MOMENTS, LedgerTarget
-from landlord_test_target.harness import Target, World
+from landlord_test_target.killed_jobs.ledger_target import MOMENTS, LedgerTarget
 
 AT_ONCE = 8
 
@@ -51,13 +51,13 @@ async def run_all_cases(
         run_cases(cases[:half], api=True), run_cases(cases[half:], api=False)
     )
     wrong = write_records(
-        name, seed, config.getoption("stories") or folder, list(chain(*case_records))
+        name, seed, config.getoption("records") or folder, list(chain(*case_records))
     )
     assert not wrong, "\n".join(wrong)
 
 
 async def test_killed_jobs_and_frozen_workers_leave_one_serving_version_or_nothing(
-    world: World, second_world: World, tmp_path: Path, pytestconfig: pytest.Config
+    harness: Harness, second_harness: Harness, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     chance = Random(pytestconfig.getoption("seed"))
 
@@ -66,10 +66,10 @@ async def test_killed_jobs_and_frozen_workers_leave_one_serving_version_or_nothi
         api: bool,  # noqa: FBT001
     ) -> AbstractAsyncContextManager[CaseEnvironment]:
         return start_restate_environment(
-            world if api else second_world, case_target, case_target.times, chance, api=api
+            harness if api else second_harness, case_target, case_target.times, chance, api=api
         )
 
-    await run_all_cases("ledger", world.target, pytestconfig, tmp_path, start_environment)
+    await run_all_cases("ledger", harness.target, pytestconfig, tmp_path, start_environment)
 
 
 @pytest.mark.long
