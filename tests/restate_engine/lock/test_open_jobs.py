@@ -7,7 +7,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.lock.open_jobs import JobState, OpenJob, OpenJobs
+from landlord_engines_core.engine import JobState, OpenJob
+from landlord_engines_restate.lock.open_jobs import OpenJobs
 
 ROW: dict[str, object] = {
     "id": "inv_1",

@@ -4,7 +4,8 @@ from enum import StrEnum
 
 import attrs
 
-from landlord_engines_core.models import Outcome, Record, Transition
+from landlord_engines_core.errors import name_tenant
+from landlord_engines_core.models import Outcome, Placement, Record, Transition
 
 __all__ = ["IDLE", "KILLED", "JobState", "OpenJob", "TenantStatus"]
 
@@ -107,8 +108,23 @@ class TenantStatus:
     def reason(self) -> str:
         """Why the tenant is in its state, with the error's code; may be empty."""
         if self.job is not None:
-            return ": ".join(filter(None, (self.job.code, self.job.reason)))
+            return self.explain(self.job)
         return self.last.detail if self.last is not None else ""
+
+    def explain(self, job: OpenJob) -> str:
+        """Return why a job waits, with the error's code; empty if no attempt failed."""
+        reason = job.reason.removesuffix(f" {name_tenant(self.tenant)}")
+        return ": ".join(filter(None, (job.code, reason)))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the backend has a record or an open job of the tenant."""
+        return self.record != Record() or bool(self.jobs)
+
+    @property
+    def placement(self) -> Placement | None:
+        """Where the resource that serves the tenant is, or may be."""
+        return self.record.placements[-1] if self.record.placements else None
 
     @property
     def is_converged(self) -> bool:
