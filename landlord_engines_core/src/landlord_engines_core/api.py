@@ -28,6 +28,7 @@ from landlord_engines_core.engine import (
     EngineFactory,
     EngineInfo,
     HostInfo,
+    JobFailure,
     JobState,
     LocalBackend,
     MoveOutcome,
@@ -42,6 +43,7 @@ from landlord_engines_core.engine import (
     Support,
     TenantStatus,
     WorkerEngine,
+    read_failure,
 )
 from landlord_engines_core.errors import (
     CapabilityNotSupported,
@@ -139,6 +141,7 @@ __all__ = [
     "InvalidJob",
     "IsDesired",
     "JobError",
+    "JobFailure",
     "JobStart",
     "JobState",
     "JobTasks",
@@ -193,6 +196,7 @@ __all__ = [
     "order_time",
     "pause",
     "plan_resync",
+    "read_failure",
     "refuse_superseded",
     "run_attempt",
     "send",

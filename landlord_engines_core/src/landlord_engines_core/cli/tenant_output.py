@@ -15,10 +15,10 @@ from landlord_engines_core.models import Placement, Transition
 from landlord_engines_core.tenants.planning import TenantPlan
 
 __all__ = [
-    "HEADER",
     "describe_history",
     "describe_plan",
     "describe_tenant",
+    "render_header",
     "render_history",
     "render_job",
     "render_json",
@@ -30,13 +30,6 @@ __all__ = [
 
 _WIDTHS = (36, 20, 10, 16, 11, 9, 20)
 """Widths of the columns of `render_row`. They are fixed, because rows are printed as they arrive."""
-
-
-def _join(cells: Iterable[str]) -> str:
-    widths = (*_WIDTHS, 0)
-    return "  ".join(
-        f"{_escape(cell) or '-':<{width}}" for cell, width in zip(cells, widths, strict=True)
-    ).rstrip()
 
 
 def render_row(status: TenantStatus) -> str:
@@ -56,10 +49,9 @@ def render_row(status: TenantStatus) -> str:
     )
 
 
-HEADER = _join(
-    ("TENANT", "NAME", "ENGINE", "LOCATION", "OUTCOME", "STATE", "SINCE", "REASON"),
-)
-"""The line above the list of tenants."""
+def render_header() -> str:
+    """Render the line above the list."""
+    return _join(("TENANT", "NAME", "ENGINE", "LOCATION", "OUTCOME", "STATE", "SINCE", "REASON"))
 
 
 def render_summary(states: Counter[str], different: int) -> str:
@@ -72,7 +64,7 @@ def render_summary(states: Counter[str], different: int) -> str:
 def render_status(status: TenantStatus) -> Iterator[str]:
     """Render one tenant, with its problems first."""
     for job in status.jobs:
-        yield render_job(job, status.explain(job))
+        yield render_job(job)
     if not status.jobs:
         reason = f": {status.reason}" if status.reason else ""
         yield _escape(f"idle since {_format_time(status.since)}, {status.outcome}{reason}")
@@ -84,14 +76,14 @@ def render_status(status: TenantStatus) -> Iterator[str]:
         yield f"last job   {_format_transition(status, last)}"
 
 
-def render_job(job: OpenJob, reason: str) -> str:
+def render_job(job: OpenJob) -> str:
     """Render an open job."""
     parts = [f"{job.state} since {_format_time(job.since)}", f"job {job.execution_id}"]
     if job.attempts:
         parts.append(f"attempt {job.attempts}")
     if job.next_try_at:
         parts.append(f"next attempt at {_format_time(job.next_try_at)}")
-    return _escape(", ".join(parts) + (f": {reason}" if reason else ""))
+    return _escape(", ".join(parts) + (f": {job.error}" if job.error else ""))
 
 
 def render_history(status: TenantStatus) -> Iterator[str]:
@@ -130,7 +122,7 @@ def describe_tenant(status: TenantStatus) -> Mapping[str, object]:
         "reason": status.reason,
         "as_desired": status.is_converged,
         "placements": [_describe_placement(each) for each in status.record.placements],
-        "jobs": [{**attrs.asdict(job), "reason": status.explain(job)} for job in status.jobs],
+        "jobs": list(map(attrs.asdict, status.jobs)),
     }
 
 
@@ -192,6 +184,13 @@ def _format_placement(placement: Placement) -> str:
     ids = ", ".join(f"{key}={value}" for key, value in placement.resource_ids.items())
     location = f" {placement.location}" if placement.location else ""
     return _escape(f"{placement.engine}{location}" + (f" ({ids})" if ids else ""))
+
+
+def _join(cells: Iterable[str]) -> str:
+    widths = (*_WIDTHS, 0)
+    return "  ".join(
+        f"{_escape(cell) or '-':<{width}}" for cell, width in zip(cells, widths, strict=True)
+    ).rstrip()
 
 
 def _format_time(text: str) -> str:

@@ -46,7 +46,7 @@ async def _list(engine: LoadedEngine, select: Select, *, as_json: bool) -> bool:
     """Print the selected tenants as they arrive, and return whether all are as desired."""
     engine.factory.info.require(Capability.RECORDS)
     states, different = Counter[str](), 0
-    head = '{"tenants": [' if as_json else output.HEADER
+    head = '{"tenants": [' if as_json else output.render_header()
     async with engine.open_worker() as parts, aclosing(parts.engine.list_tenants()) as tenants:
         async for status in tenants:
             if not select(status):
@@ -131,7 +131,7 @@ async def _retry(engine: LoadedEngine, tenant: str) -> None:
         for job in waiting:
             is_retried = await parts.engine.retry_job(job.execution_id)
             result = "tried now" if is_retried else "ended meanwhile"
-            click.echo(f"{result}: {output.render_job(job, status.explain(job))}")
+            click.echo(f"{result}: {output.render_job(job)}")
     if not waiting:
         click.echo("no job of this tenant waits for an attempt")
 

@@ -316,5 +316,5 @@ class EngineFactory:
 def _unsupported(engine: str, capability: Capability) -> CapabilityNotSupported:
     return CapabilityNotSupported(
         f"{engine} does not support {capability.value!r}",
-        hint="see `landlord-host engines` and the engine's documentation",
+        hint="`landlord-host engines --wide` lists the capabilities of each engine",
     )

@@ -1,13 +1,14 @@
 """Tenants as a backend keeps them: their records, and their jobs that have not ended."""
 
+import re
 from enum import StrEnum
 
 import attrs
 
-from landlord_engines_core.errors import name_tenant
+from landlord_engines_core.errors import Held, Queued, SetApart
 from landlord_engines_core.models import Outcome, Placement, Record, Transition
 
-__all__ = ["IDLE", "KILLED", "JobState", "OpenJob", "TenantStatus"]
+__all__ = ["IDLE", "KILLED", "JobFailure", "JobState", "OpenJob", "TenantStatus", "read_failure"]
 
 IDLE = "idle"
 """State of a tenant without an open job."""
@@ -15,8 +16,11 @@ IDLE = "idle"
 KILLED = "killed"
 """Outcome of a job that ended without writing its end into the record."""
 
-_UNWANTED = (KILLED, Outcome.ROLLED_BACK, Outcome.REFUSED)
+_NOT_DESIRED = (KILLED, Outcome.ROLLED_BACK, Outcome.REFUSED)
 """Outcomes after which the target differs, or may differ, from the desired state."""
+
+_ERROR = re.compile(r"\b(LE\d{3}): (.*?)(?: \(tenant (.*)\))?\Z", re.DOTALL)
+"""Text of one of our errors: code, message and, for a job that waits, the tenant."""
 
 
 class JobState(StrEnum):
@@ -41,6 +45,35 @@ class JobState(StrEnum):
         return self not in (JobState.RUNNING, JobState.UNKNOWN)
 
 
+_BY_CODE = {
+    Held.code: JobState.HELD,
+    Queued.code: JobState.QUEUED,
+    SetApart.code: JobState.SET_APART,
+}
+
+
+@attrs.frozen(kw_only=True)
+class JobFailure:
+    """Parts of the text of a failed attempt; all are empty if the error is not ours."""
+
+    code: str = ""
+    reason: str = ""
+    tenant: str = ""
+
+    @property
+    def state(self) -> JobState:
+        """State of a job that waits for its next attempt after this failure."""
+        return _BY_CODE.get(self.code, JobState.RETRYING)
+
+
+def read_failure(text: str) -> JobFailure:
+    """Read the text of a failed attempt, as a backend keeps it."""
+    match = _ERROR.search(text)
+    if match is None:
+        return JobFailure()
+    return JobFailure(code=match[1], reason=match[2], tenant=match[3] or "")
+
+
 @attrs.frozen(kw_only=True)
 class OpenJob:
     """A job that has not ended.
@@ -60,6 +93,11 @@ class OpenJob:
     code: str = ""
     reason: str = ""
     next_try_at: str = ""
+
+    @property
+    def error(self) -> str:
+        """Why the last attempt failed, with the error's code; empty if none failed."""
+        return ": ".join(filter(None, (self.code, self.reason)))
 
 
 @attrs.frozen(kw_only=True)
@@ -108,13 +146,8 @@ class TenantStatus:
     def reason(self) -> str:
         """Why the tenant is in its state, with the error's code; may be empty."""
         if self.job is not None:
-            return self.explain(self.job)
+            return self.job.error
         return self.last.detail if self.last is not None else ""
-
-    def explain(self, job: OpenJob) -> str:
-        """Return why a job waits, with the error's code; empty if no attempt failed."""
-        reason = job.reason.removesuffix(f" {name_tenant(self.tenant)}")
-        return ": ".join(filter(None, (job.code, reason)))
 
     @property
     def is_known(self) -> bool:
@@ -129,7 +162,7 @@ class TenantStatus:
     @property
     def is_converged(self) -> bool:
         """Whether no job is open, and the last one did what was asked."""
-        return self.job is None and self.outcome not in _UNWANTED
+        return self.job is None and self.outcome not in _NOT_DESIRED
 
     def outcome_of(self, transition: Transition) -> str:
         """Return a transition's outcome: `KILLED` without an end and a job, empty while its job is open."""

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import aclosing
 
-from landlord_engines_core.engine import OpenJob
+from landlord_engines_core.engine import OpenJob, read_failure
 from landlord_engines_core.errors import InvalidJob
 from landlord_engines_core.tenants.parsing import parse_job
 from landlord_engines_restate.admin import AdminClient, literal
@@ -35,7 +35,7 @@ async def read_job_index(admin: AdminClient, service: str) -> JobsByTenant:
         f" WHERE target_service_name = {literal(service)} AND target_handler_name = 'execute'"
         f" AND status <> '{Status.COMPLETED}' ORDER BY created_at, id"
     )
-    named = {str(row["id"]): _find_tenant(str(row.get("last_failure", ""))) for row in rows}
+    named = {str(row["id"]): read_failure(str(row.get("last_failure", ""))).tenant for row in rows}
     unnamed = [job_id for job_id, tenant in named.items() if not tenant]
     for first in range(0, len(unnamed), BATCH):
         named |= await _read_tenants(admin, unnamed[first : first + BATCH])
@@ -44,12 +44,6 @@ async def read_job_index(admin: AdminClient, service: str) -> JobsByTenant:
         if tenant := named[str(row["id"])]:
             jobs[tenant].append(to_open_job(row))
     return {tenant: tuple(of_tenant) for tenant, of_tenant in jobs.items()}
-
-
-def _find_tenant(failure: str) -> str:
-    """Find the tenant that `name_tenant` named at the end of a failure, or empty."""
-    _, start, tenant = failure.rpartition("(tenant ")
-    return tenant.removesuffix(")") if start and tenant.endswith(")") else ""
 
 
 async def _read_tenants(admin: AdminClient, jobs: list[str]) -> Mapping[str, str]:

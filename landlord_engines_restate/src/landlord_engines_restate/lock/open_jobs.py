@@ -4,26 +4,16 @@ A held job writes no state. Its attempts end in errors, and Restate keeps the la
 held before it has the tenant's lock. The text of that error names the tenant, so a search finds the job.
 """
 
-import re
 from collections.abc import Mapping
 
 import attrs
 
-from landlord_engines_core.engine import JobState, OpenJob
-from landlord_engines_core.errors import (
-    EngineError,
-    Held,
-    Queued,
-    SetApart,
-    Transient,
-    name_tenant,
-)
+from landlord_engines_core.engine import JobFailure, JobState, OpenJob, read_failure
+from landlord_engines_core.errors import EngineError, name_tenant
 from landlord_engines_restate.admin import AdminClient, literal
 from landlord_engines_restate.admin.queries import Status
 
 __all__ = ["COLUMNS", "OpenJobs", "to_open_job"]
-
-_CODE = re.compile(r"\b(LE\d{3}): (.*)", re.DOTALL)
 
 COLUMNS = (
     "id, status, created_at, retry_count, next_retry_at, last_failure, last_failure_error_code"
@@ -31,14 +21,6 @@ COLUMNS = (
 """The columns of ``sys_invocation`` that `to_open_job` reads."""
 
 Row = Mapping[str, object]
-
-
-_BY_CODE = {
-    Held.code: JobState.HELD,
-    Queued.code: JobState.QUEUED,
-    SetApart.code: JobState.SET_APART,
-    Transient.code: JobState.RETRYING,
-}
 
 
 @attrs.frozen
@@ -84,21 +66,19 @@ class OpenJobs:
 
 def to_open_job(row: Row) -> OpenJob:
     """Describe an invocation that has not ended."""
-    our_error = _CODE.search(str(row.get("last_failure", "")))
+    failure = read_failure(str(row.get("last_failure", "")))
     return OpenJob(
         execution_id=str(row["id"]),
-        state=_state(str(row["status"]), our_error[1] if our_error else ""),
+        state=_read_state(str(row["status"]), failure),
         since=str(row["created_at"]),
         attempts=int(str(row.get("retry_count", 0))),
-        code=our_error[1] if our_error else str(row.get("last_failure_error_code", "")),
-        reason=our_error[2] if our_error else "",
+        code=failure.code or str(row.get("last_failure_error_code", "")),
+        reason=failure.reason,
         next_try_at=str(row.get("next_retry_at", "")),
     )
 
 
-def _state(status: str, code: str) -> JobState:
+def _read_state(status: str, failure: JobFailure) -> JobState:
     if status == Status.PAUSED:
         return JobState.PAUSED
-    if status == Status.BACKING_OFF:
-        return _BY_CODE.get(code, JobState.RETRYING)
-    return JobState.RUNNING
+    return failure.state if status == Status.BACKING_OFF else JobState.RUNNING
