@@ -34,19 +34,19 @@ LOCAL = "" if shutil.which("npm") else "[local]"
 # The extra of the Restate engine that runs a restate-server in a container.
 CONTAINER = "[container]"
 
-# The extras of core, for its compute engines.
-ENGINES = "[docker,ecs]"
+# The extras of core, for its compute engines and for traces.
+ENGINES = "[docker,ecs,otel]"
 
 
 WHOLE = ("-m", "long or not long")
 """Has pytest take the long tests of a file, too."""
 
 
-def install(session: nox.Session, *what: str, group: str | None = None) -> None:
+def install(session: nox.Session, *requirements: str, group: str | None = None) -> None:
     """Install with every version pinned."""
     groups = nox.project.load_toml("pyproject.toml")
     needed = nox.project.dependency_groups(groups, group) if group else ()
-    session.install(*needed, *what, env={"PIP_CONSTRAINT": str(ROOT / "constraints.txt")})
+    session.install(*needed, *requirements, env={"PIP_CONSTRAINT": str(ROOT / "constraints.txt")})
 
 
 def install_editable(
@@ -104,9 +104,9 @@ def build(session: nox.Session) -> None:
         (wheel,) = DIST.glob(f"{name}-*.whl")
         with zipfile.ZipFile(wheel) as archive:
             files = archive.namelist()
-        for wanted in (f"{name}/py.typed", "dist-info/licenses/LICENSE"):
-            if not any(file.endswith(wanted) for file in files):
-                session.error(f"{wheel.name} lacks {wanted}")
+        for required in (f"{name}/py.typed", "dist-info/licenses/LICENSE"):
+            if not any(file.endswith(required) for file in files):
+                session.error(f"{wheel.name} lacks {required}")
 
 
 @nox.session(python=PYTHONS)
@@ -176,7 +176,7 @@ def third_party(session: nox.Session) -> None:
     install(session, str(core), str(example))
     session.run("landlord-host", "engines")
     session.run("landlord-host", "--engine", "sqlite", "dev", "--demo")
-    session.run("python", "tests/third_party/carry.py")
+    session.run("python", "tests/third_party/run_tenants.py")
 
 
 @nox.session
@@ -256,12 +256,12 @@ def pins(session: nox.Session) -> None:
     local = [f"{ROOT / name}{extra}" for name, extra in extras.items()]
     Path(sources).write_text("\n".join(local), encoding="utf-8")
     groups = [f"--group={group}" for group in ("test", "lint", "types", "build", "bench")]
-    wanted = session.run(
+    compiled = session.run(
         *("uv", "pip", "compile", "--universal", "--python-version=3.11", "--upgrade"),
         *("--no-header", "--no-annotate", "--no-emit-index-url", "--quiet"),
         *(sources, *groups),
         silent=True,
     )
     # Our own distributions appear as paths of this machine.
-    kept = [line for line in str(wanted).splitlines() if "==" in line]
+    kept = [line for line in str(compiled).splitlines() if "==" in line]
     (ROOT / "constraints.txt").write_text("\n".join([*kept, ""]), encoding="utf-8")

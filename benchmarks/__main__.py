@@ -66,7 +66,7 @@ async def main(plan: Plan, into: Path, before: Path | None) -> int:
             await measure(sender, plan, sides)
     write(into, plan, sides)
     print(table(plan, sides))
-    ours, bare = (one.figure("update", lambda one: one.cost) for one in sides[:2])
+    ours, bare = (side.median_of("update", lambda side: side.cost) for side in sides[:2])
     return int(ours / bare > LIMIT)
 
 

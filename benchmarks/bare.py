@@ -324,11 +324,11 @@ async def main(port: int, admin: str, landlord: str) -> None:
         await serve(services(Outside(http, admin, landlord)), port, admin)
 
 
-async def serve(what: Sequence[Service | VirtualObject], port: int, admin: str) -> None:
+async def serve(components: Sequence[Service | VirtualObject], port: int, admin: str) -> None:
     """Listen, register, and serve until killed."""
     # The socket listens from here on, so Restate's discovery waits in its backlog for the server.
     listener = socket.create_server(("127.0.0.1", port), backlog=2048)
-    config = uvicorn.Config(restate.app(what), **SERVER)
+    config = uvicorn.Config(restate.app(components), **SERVER)
     serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listener]))
     deployment = {"uri": f"http://127.0.0.1:{port}", "use_http_11": True, "force": False}
     async with (

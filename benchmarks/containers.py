@@ -29,7 +29,7 @@ from landlord_test_target.waiting import free_port, wait_for
 
 __all__ = ["LONG", "SHORT", "Plan", "measure"]
 
-_ENGINE = Path(__file__).parents[1] / "tests" / "e2e" / "docker" / "engine.sh"
+_DAEMON = Path(__file__).parents[1] / "tests" / "e2e" / "docker" / "daemon.sh"
 
 # It exits on SIGTERM, as a tenant's program should.
 _COMMAND = ["sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait"]
@@ -105,10 +105,10 @@ class Client:
         """Wait until the tenant has answered for a while."""
         before = len(self.answers)
 
-        async def look() -> bool:
+        async def check() -> bool:
             return sum(answered for _, answered in self.answers[before:]) >= _SERVED
 
-        await wait_for(look)
+        await wait_for(check)
 
     async def _ask(self, http: aiohttp.ClientSession) -> bool:
         try:
@@ -160,7 +160,7 @@ class Tenant:
 
 async def measure(plan: Plan) -> int:
     """Measure everything, print it as tables in Markdown, and return the exit code."""
-    run_command("sh", str(_ENGINE))
+    run_command("sh", str(_DAEMON))
     make_images()
     code = 0
     try:
@@ -182,13 +182,13 @@ async def _measure(plan: Plan) -> None:
             stuck = asyncio.ensure_future(
                 Tenant(within=None).job(tenants, "provision", _WEB, "hung")
             )
-            beside = await create_tenants(tenants, plan)
+            many = await create_tenants(tenants, plan)
             assert not stuck.done()
             stuck.cancel()
             await asyncio.gather(stuck, return_exceptions=True)
     finally:
         await engine.aclose()
-    print("\n".join(_many_table(plan, alone, beside)))
+    print("\n".join(_many_table(plan, alone, many)))
 
 
 async def update_under_load(engine: DockerCompute, updates: int) -> Client:
@@ -290,13 +290,13 @@ def _load_table(plan: Plan, client: Client) -> list[str]:
     ]
 
 
-def _many_table(plan: Plan, alone: Created, beside: Created) -> list[str]:
+def _many_table(plan: Plan, alone: Created, many: Created) -> list[str]:
     head = f"{plan.tenants} tenants, {plan.at_once} at a time"
     shares = [("p50", 0.5), ("p99", 0.99), ("the slowest", 1.0)]
-    figures = [(name, alone.within(share), beside.within(share)) for name, share in shares]
+    figures = [(name, alone.within(share), many.within(share)) for name, share in shares]
     return [
         f"| {head} | alone | beside a target that hangs | ratio |",
         "|---|---|---|---|",
         *(f"| {name} | {a:.2f} s | {b:.2f} s | {b / a:.2f} |" for name, a, b in figures),
-        f"| tried again | {alone.tried_again} | {beside.tried_again} | |",
+        f"| tried again | {alone.tried_again} | {many.tried_again} | |",
     ]

@@ -45,12 +45,12 @@ class Plan:
 
     @property
     def before(self) -> int:
-        """Return the number of jobs before the first look at the memory."""
+        """Return the number of jobs before the first sample of the memory."""
         return self.fill + self.few
 
     @property
     def after(self) -> int:
-        """Return the number of jobs before the last look at the memory."""
+        """Return the number of jobs before the last sample of the memory."""
         return self.before + self.many + self.jobs + 2 * self.alone + self.few
 
     def kinds(self) -> Sequence["Kind"]:
@@ -105,31 +105,31 @@ class Side:
         own = self.tenants[kind.tenants]
         return own if kind.tenants == "few" else own[number :: kind.rounds]
 
-    def figure(self, kind: str, look: Callable[[Round], float]) -> float:
+    def median_of(self, kind: str, measure: Callable[[Round], float]) -> float:
         """Return the median of a value over the rounds of a kind."""
-        return median(look(measured) for measured in self.rounds[kind])
+        return median(measure(measured) for measured in self.rounds[kind])
 
     def figures(self, plan: Plan) -> Mapping[str, float]:
         """Return all figures of the report, by name."""
-        batch, made = plan.many // plan.batches, self.rounds["make"]
+        batch, creates = plan.many // plan.batches, self.rounds["make"]
         return {
-            "update: jobs per second": self.figure("update", _rate),
-            "update: worker CPU, ms": self.figure("update", _cost),
-            "update: restate-server CPU, ms": self.figure("update", _server),
-            "update: p50, ms": self.figure("update", _half),
-            "update: p99, ms": self.figure("update", lambda measured: measured.within(0.99)),
-            "create: jobs per second": self.figure("make", _rate),
-            "create: worker CPU, ms": self.figure("make", _cost),
-            "create: restate-server CPU, ms": self.figure("make", _server),
-            f"create: worker CPU, first {batch}, ms": _cost(made[0]),
-            f"create: worker CPU, last {batch} of {plan.many}, ms": _cost(made[-1]),
-            f"create: restate-server CPU, first {batch}, ms": _server(made[0]),
-            f"create: restate-server CPU, last {batch} of {plan.many}, ms": _server(made[-1]),
-            "create, one client alone: p50, ms": self.figure("make alone", _half),
-            "update, one client alone: p50, ms": self.figure("update alone", _half),
-            f"update, {FEW} tenants known: worker CPU, ms": self.figure("few", _cost),
+            "update: jobs per second": self.median_of("update", _rate),
+            "update: worker CPU, ms": self.median_of("update", _cost),
+            "update: restate-server CPU, ms": self.median_of("update", _server),
+            "update: p50, ms": self.median_of("update", _half),
+            "update: p99, ms": self.median_of("update", lambda measured: measured.within(0.99)),
+            "create: jobs per second": self.median_of("make", _rate),
+            "create: worker CPU, ms": self.median_of("make", _cost),
+            "create: restate-server CPU, ms": self.median_of("make", _server),
+            f"create: worker CPU, first {batch}, ms": _cost(creates[0]),
+            f"create: worker CPU, last {batch} of {plan.many}, ms": _cost(creates[-1]),
+            f"create: restate-server CPU, first {batch}, ms": _server(creates[0]),
+            f"create: restate-server CPU, last {batch} of {plan.many}, ms": _server(creates[-1]),
+            "create, one client alone: p50, ms": self.median_of("make alone", _half),
+            "update, one client alone: p50, ms": self.median_of("update alone", _half),
+            f"update, {FEW} tenants known: worker CPU, ms": self.median_of("few", _cost),
             f"update, {FEW} of {plan.many + plan.alone + FEW} tenants known: worker CPU, ms": (
-                self.figure("few again", _cost)
+                self.median_of("few again", _cost)
             ),
             "start to registered, s": median(self.starts),
             f"memory after {plan.before} jobs, MiB": self.rounds["few"][-1].memory,
@@ -181,8 +181,8 @@ async def measure(load: Load, plan: Plan, sides: Sequence[Side]) -> None:
     Raises:
         AssertionError: The first two did not do the same.
     """
-    one, other = [await look_at(load, side.worker) for side in sides[:2]]
-    assert one == other, f"the work differs:\n{one}\n{other}"
+    cost, other = [await look_at(load, side.worker) for side in sides[:2]]
+    assert cost == other, f"the work differs:\n{cost}\n{other}"
     for kind in plan.kinds():
         for number in range(kind.rounds):
             await load.new_config()

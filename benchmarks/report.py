@@ -49,9 +49,9 @@ def write(folder: Path, plan: Plan, sides: Sequence[Side]) -> None:
 
 def picture(path: Path, sides: Sequence[Side]) -> None:
     """Draw the latency and the cost of jobs, and the growth of memory."""
-    figure, (waiting, cost, memory) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
+    median_of, (waiting, cost, memory) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     for side in sides:
-        rounds = [one for kind in side.rounds.values() for one in kind]
+        rounds = [measured for kind in side.rounds.values() for measured in kind]
         done = [
             sum(measured.jobs for measured in rounds[: number + 1]) for number in range(len(rounds))
         ]
@@ -68,8 +68,8 @@ def picture(path: Path, sides: Sequence[Side]) -> None:
     for axes in (waiting, cost, memory):
         axes.legend()
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    median_of.savefig(path, dpi=120)
+    plt.close(median_of)
 
 
 def _rounds(side: Side) -> Mapping[str, object]:

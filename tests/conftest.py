@@ -1,7 +1,7 @@
-"""How hypothesis searches, and which tests coverage measures.
+"""The profiles of hypothesis, and the tests that coverage measures.
 
-hypothesis generates the same examples each time, so that a run says the same thing again.
-`pytest --hypothesis-profile=search` looks further, and elsewhere each time.
+hypothesis generates the same examples in each run, so that a failure is reproducible.
+`pytest --hypothesis-profile=search` generates more examples, and other ones in each run.
 """
 
 import signal
@@ -14,7 +14,7 @@ from hypothesis import settings
 from landlord_test_target.measuring import unmeasured
 
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-    # Under nohup. A worker leaves an ignored signal ignored; a handler is not passed on to it.
+    # The tests run under nohup. A child process inherits an ignored signal, but no handler, and a worker leaves an ignored signal ignored.
     signal.signal(signal.SIGHUP, lambda *_: None)
 
 settings.register_profile(

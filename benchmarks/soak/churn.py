@@ -117,9 +117,9 @@ class Churn:
         await self._update(tenant)
 
     async def _backs_off(self, job: str) -> None:
-        look = f"SELECT status FROM sys_invocation WHERE id = {literal(job)}"  # noqa: S608  # quoted
+        check = f"SELECT status FROM sys_invocation WHERE id = {literal(job)}"  # noqa: S608  # quoted
         async with asyncio.timeout(WITHIN):
-            while [row["status"] for row in await self.admin.query(look)] != ["backing-off"]:
+            while [row["status"] for row in await self.admin.query(check)] != ["backing-off"]:
                 await asyncio.sleep(LOOK_AGAIN)
 
     async def _remake(self, tenant: Tenant) -> None:

@@ -14,7 +14,7 @@ import attrs
 from benchmarks.processes import Location, our_worker, seen
 from benchmarks.soak.churn import Churn, Landlord
 from benchmarks.soak.lives import all_tenants
-from benchmarks.soak.samples import Sample, look, state
+from benchmarks.soak.samples import Sample, state, take_sample
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.endpoint.server import HttpServer, open_sockets
 from landlord_engines_restate.local.binary import server_binary
@@ -80,7 +80,7 @@ async def soak(plan: Plan) -> AsyncIterator[Soaked]:
             await churn.until(goal)
             await _wait_idle(churn)
             seconds = time.monotonic() - began
-            samples.append(await look(churn, server, seconds))
+            samples.append(await take_sample(churn, server, seconds))
             yield Soaked(plan=plan, samples=samples, visits=churn.visits)
 
 

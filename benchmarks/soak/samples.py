@@ -10,7 +10,7 @@ from benchmarks.soak.churn import Churn
 from landlord_engines_restate.admin import literal
 from landlord_engines_restate.local.server import RestateServer
 
-__all__ = ["JUDGED_FROM", "LIMITS", "Sample", "look", "rises", "slope"]
+__all__ = ["JUDGED_FROM", "LIMITS", "Sample", "rises", "slope", "take_sample"]
 
 SMALL = 64 * 1024
 
@@ -70,7 +70,7 @@ class Sample:
     server_disk: int
 
 
-async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
+async def take_sample(churn: Churn, server: RestateServer, seconds: float) -> Sample:
     """Take a sample of the worker's process and metrics, of the locks, and of restate-server."""
     process = churn.worker.process
     memory = process.memory_full_info()
@@ -129,6 +129,8 @@ async def _metrics(churn: Churn) -> dict[str, int]:
 def _process_of(server: RestateServer) -> psutil.Process:
     folder = str(server.folder)
     (process,) = (
-        one for one in psutil.Process().children() if any(folder in word for word in one.cmdline())
+        child
+        for child in psutil.Process().children()
+        if any(folder in word for word in child.cmdline())
     )
     return process

@@ -3,7 +3,7 @@ from collections import Counter
 from benchmarks.soak.lives import LIVES, all_tenants
 
 ROUND = 12
-"""So many tenants have all lives, at each of their points."""
+"""The number of tenants that together have each kind of life, at each of its points."""
 
 
 def test_each_round_from_the_fifth_on_has_the_same_mix() -> None:

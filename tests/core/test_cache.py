@@ -28,9 +28,9 @@ class _CountingSource:
 
 
 async def _get(
-    cache: Cache[str, int], key: str, source: _CountingSource, told: list[Exception] | None = None
+    cache: Cache[str, int], key: str, source: _CountingSource, errors: list[Exception] | None = None
 ) -> int:
-    stale = told if told is not None else []
+    stale = errors if errors is not None else []
     return await cache.get(key, source.ask, tolerate=OSError, on_stale=stale.append)
 
 
@@ -93,27 +93,27 @@ async def test_a_cancelled_lookup_does_not_affect_the_others() -> None:
 async def test_an_expired_answer_is_used_when_the_source_fails_and_this_is_reported() -> None:
     cache: Cache[str, int] = Cache(ttl=0)
     source = _CountingSource()
-    told: list[Exception] = []
+    errors: list[Exception] = []
     await _get(cache, "a", source)
     source.error = OSError("away")
 
-    answer = await _get(cache, "a", source, told)
+    answer = await _get(cache, "a", source, errors)
 
     assert answer == 1
-    assert told == [source.error]
+    assert errors == [source.error]
 
 
 async def test_without_an_older_answer_the_failure_is_raised_and_not_kept() -> None:
     cache: Cache[str, int] = Cache(ttl=FOR_EVER)
     source = _CountingSource(error=OSError("away"))
-    told: list[Exception] = []
+    errors: list[Exception] = []
 
     with pytest.raises(OSError, match="away"):
-        await _get(cache, "a", source, told)
+        await _get(cache, "a", source, errors)
     source.error = None
 
     assert await _get(cache, "a", source) == 2
-    assert told == []
+    assert errors == []
 
 
 async def test_another_failure_than_the_one_named_is_raised_past_an_older_answer() -> None:

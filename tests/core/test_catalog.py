@@ -1,5 +1,6 @@
 """The catalog of installed distributions, from metadata that tests write into a folder on the path."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,14 @@ def test_a_group_that_is_nearly_one_of_ours_is_known(group: str, meant: str) -> 
 def test_the_metadata_is_read_again_only_after_the_path_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Other tests write into folders of the real path meanwhile.
+    monkeypatch.setattr(sys, "path", [])
     before = read_catalog()
-    monkeypatch.syspath_prepend(tmp_path)
     info = tmp_path / "acme-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[{WORKER_ENGINES}]\nacme = nowhere:factory\n")
+    sys.path.append(str(tmp_path))
 
     after = read_catalog()
 

@@ -357,10 +357,10 @@ def test_the_level_may_be_called_warning(tmp_path: Path) -> None:
 def test_no_color_is_heeded(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *, color: bool
 ) -> None:
-    asked: list[object] = []
+    arguments: list[object] = []
     monkeypatch.setattr(loading, "_environment", lambda: environment)
-    monkeypatch.setattr(loading, "configure", lambda **given: asked.append(given["color"]))
+    monkeypatch.setattr(loading, "configure", lambda **given: arguments.append(given["color"]))
 
     build_logger("info", LogSettings())
 
-    assert asked == [color]
+    assert arguments == [color]

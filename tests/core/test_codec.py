@@ -139,10 +139,10 @@ def test_a_document_nested_too_deeply_is_bad() -> None:
 
 
 def test_equal_values_are_written_as_the_same_bytes() -> None:
-    one = _Tree(leaf=_Leaf(word="oak"), labels={"a": "1", "b": "2"})
+    tree = _Tree(leaf=_Leaf(word="oak"), labels={"a": "1", "b": "2"})
     other = _Tree(leaf=_Leaf(word="oak"), labels={"b": "2", "a": "1"})
 
-    written = codec.dumps(one)
+    written = codec.dumps(tree)
 
     assert written == codec.dumps(other)
     assert b" " not in written

@@ -75,9 +75,9 @@ def test_no_problem_shows_a_value(document: dict[str, object]) -> None:
     )
     raw = json.dumps({**marked, "text": [SECRET], "number": SECRET, "words": {SECRET: SECRET}})
 
-    for one in (raw, raw[:-1], raw.replace(SECRET, f'"{SECRET}', 1)):
+    for damaged in (raw, raw[:-1], raw.replace(SECRET, f'"{SECRET}', 1)):
         with pytest.raises(codec.BadDocument) as caught:
-            codec.loads(one.encode(), _Strict)
+            codec.loads(damaged.encode(), _Strict)
         assert SECRET not in str(caught.value)
 
 

@@ -28,10 +28,10 @@ def test_if_the_system_refuses_the_hard_limit_its_own_maximum_is_set(
 ) -> None:
     limits = [(256, resource.RLIM_INFINITY)]
 
-    def set_limit(_: int, wanted: tuple[int, int]) -> None:
-        if wanted[0] == resource.RLIM_INFINITY:
+    def set_limit(_: int, limit: tuple[int, int]) -> None:
+        if limit[0] == resource.RLIM_INFINITY:
             raise ValueError
-        limits.append(wanted)
+        limits.append(limit)
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
     monkeypatch.setattr(resource, "setrlimit", set_limit)

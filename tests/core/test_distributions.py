@@ -33,7 +33,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def list_acme_engines() -> list[str]:
-    return [str(one) for one in list_engines(WORKER_ENGINES) if one.name == "acme"]
+    return [str(engine) for engine in list_engines(WORKER_ENGINES) if engine.name == "acme"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,9 @@ def test_an_unreadable_distribution_is_named_if_an_engine_is_missing(write: Writ
 def test_distributions_without_engines_are_left_out(write: Write) -> None:
     write("acme_engine-1.0.dist-info", b"[console_scripts]\nx = y:z\n")
 
-    assert "acme-engine" not in [one.name for one in read_installed(lambda _: False)]
+    assert "acme-engine" not in [
+        distribution.name for distribution in read_installed(lambda _: False)
+    ]
 
 
 def test_of_two_readable_distributions_with_one_name_the_first_counts(write: Write) -> None:

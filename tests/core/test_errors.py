@@ -25,9 +25,9 @@ def test_every_error_has_its_own_code_and_is_in_the_diagram() -> None:
     assert len(set(codes)) == len(codes)
     for kind in CLASSES:
         line = next(
-            one
-            for one in str(errors.__doc__).splitlines()
-            if f" {kind.__name__} " in f" {one.strip('│├└─ ')} "
+            row
+            for row in str(errors.__doc__).splitlines()
+            if f" {kind.__name__} " in f" {row.strip('│├└─ ')} "
         )
         assert kind.code in line
 
@@ -50,7 +50,7 @@ def test_a_message_has_a_bounded_length_with_any_tenant_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "pause"),
+    ("requested", "pause"),
     [
         (None, None),
         (0.0, 0.0),
@@ -62,6 +62,6 @@ def test_a_message_has_a_bounded_length_with_any_tenant_name() -> None:
     ],
 )
 def test_a_pause_that_a_target_asks_for_is_limited(
-    asked: float | None, pause: float | None
+    requested: float | None, pause: float | None
 ) -> None:
-    assert ComputeUnavailable("busy", retry_after=asked).retry_after == pause
+    assert ComputeUnavailable("busy", retry_after=requested).retry_after == pause

@@ -16,8 +16,11 @@ from typing import Any
 
 import pytest
 
+from landlord_test_target.alerts import read_alerts
+from landlord_test_target.dashboard import read_panels
 from landlord_test_target.forks import Host, fork_piped_host
 from landlord_test_target.harness import free_port
+from landlord_test_target.promql import find_unknown_names, read_series
 from landlord_test_target.scrape import PREFIX, samples, states
 
 ROOT = Path(__file__).parents[2]
@@ -265,7 +268,7 @@ def test_a_second_signal_ends_a_worker_whose_event_loop_is_blocked(start: Start)
     process = start("blocks", "--set=worker.drain_timeout=60s")
     with wait_line(process, "listens"):
         process.terminate()
-        # Of two that are the same the system may keep one.
+        # Of two pending signals with the same number, the system may drop one.
         process.send_signal(signal.SIGINT)
 
     code, text = wait_end(process)
@@ -344,7 +347,7 @@ def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start)
 
 
 @pytest.mark.parametrize(
-    ("mode", "told"),
+    ("mode", "expected_log"),
     [
         ("exits", "worker engine own raised SystemExit"),
         ("exits when made", "worker engine own raised SystemExit in create_engine"),
@@ -352,12 +355,12 @@ def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start)
     ],
 )
 def test_an_engine_that_exits_with_0_ends_the_worker_with_3(
-    start: Start, mode: str, told: str
+    start: Start, mode: str, expected_log: str
 ) -> None:
     code, text = wait_end(start(mode))
 
     assert code == 3
-    assert told in text
+    assert expected_log in text
     assert "own" in text
 
 
@@ -537,7 +540,7 @@ def test_check_reports_the_effect_of_a_registration(start: Start) -> None:
 def test_limits_that_do_not_fit_end_with_2_and_say_what_to_set(
     start: Start, arguments: list[str], settings: list[str], named: str, hint: str
 ) -> None:
-    code, text = wait_end(start("", *(f"--set={one}" for one in settings), *arguments))
+    code, text = wait_end(start("", *(f"--set={setting}" for setting in settings), *arguments))
 
     assert code == 2
     assert named in text
@@ -623,30 +626,57 @@ def test_an_invalid_probe_address_ends_with_2(start: Start) -> None:
     assert "worker.probe_address must be host:port" in text
 
 
-def test_the_documented_table_of_metrics_matches_a_worker(start: Start) -> None:
+@pytest.fixture
+def metrics_text(start: Start) -> str:
+    """Return the metrics of a worker that has had no job."""
     port = free_port()
     process = start(
         "",
         f"--set=worker.probe_address=127.0.0.1:{port}",
         "--set=worker.compute_provider=mock",
     )
-
     with wait_line(process, "listens"):
         text = read_probe(port, "/metrics")[1]
-
-    kinds = re.findall(rf"^# TYPE {PREFIX}(\w+) (\w+)$", text, re.MULTILINE)
-    shown = {(name, kind, *_labels(text, name)) for name, kind in kinds}
-    document = (ROOT / "docs" / "operating" / "monitor.md").read_text()
-    rows = re.findall(rf"^\| `{PREFIX}(\w+)` \| (\w+) \|([^|]*)\|", document, re.MULTILINE)
-    told = {(name, kind, *sorted(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
-    assert told == shown
     process.terminate()
     assert wait_end(process)[0] == 0
+    return text
+
+
+def test_the_documented_table_of_metrics_matches_a_worker(metrics_text: str) -> None:
+    kinds = re.findall(rf"^# TYPE {PREFIX}(\w+) (\w+)$", metrics_text, re.MULTILINE)
+    in_metrics = {(name, kind, *_labels(metrics_text, name)) for name, kind in kinds}
+    document = (ROOT / "docs" / "operating" / "monitor.md").read_text()
+    rows = re.findall(rf"^\| `{PREFIX}(\w+)` \| (\w+) \|([^|]*)\|", document, re.MULTILINE)
+    in_document = {
+        (name, kind, *sorted(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows
+    }
+
+    assert in_document == in_metrics
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no process metrics")
+def test_the_dashboard_and_the_alerts_name_only_what_a_worker_shows(metrics_text: str) -> None:
+    series = read_series(metrics_text)
+    expressions = {
+        target.expression: target.legend for panel in read_panels() for target in panel.targets
+    }
+    expressions |= {
+        alert.expression: " ".join(alert.annotations.values()) for alert in read_alerts()
+    }
+
+    unknown = [
+        (expression, name)
+        for expression, text in expressions.items()
+        for name in find_unknown_names(expression, text, series)
+    ]
+
+    assert len(expressions) > 40
+    assert unknown == []
 
 
 def _labels(text: str, name: str) -> list[str]:
-    found = re.findall(rf"^{PREFIX}{name}(?:_bucket|_count)?\{{(.*)\}} ", text, re.MULTILINE)
-    labels = {label for one in found for label in re.findall(r"(\w+)=", one)}
+    matches = re.findall(rf"^{PREFIX}{name}(?:_bucket|_count)?\{{(.*)\}} ", text, re.MULTILINE)
+    labels = {label for match in matches for label in re.findall(r"(\w+)=", match)}
     return sorted(labels - {"le"})
 
 

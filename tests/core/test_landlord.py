@@ -7,6 +7,8 @@ from landlord_engines_core import landlord
 from landlord_engines_core.errors import LandlordUnavailable
 from landlord_engines_core.landlord import LandlordClient, add_version
 from landlord_engines_core.models import Tenant
+from landlord_engines_core.tracing import trace_job
+from landlord_test_target.spans import find, recorded_spans, span_id, trace_id
 
 
 @pytest.fixture
@@ -44,6 +46,23 @@ async def test_a_tenant_is_read_and_unknown_keys_are_passed_over(
 
     assert tenant == Tenant(id="t-1", name="ann", status="ready", labels={"a": "b"})
     assert "Cache-Control" not in httpserver.log[0][0].headers
+
+
+async def test_a_request_in_a_job_has_a_span_and_continues_its_trace(
+    httpserver: HTTPServer, client: LandlordClient
+) -> None:
+    httpserver.expect_request("/v1/tenants/t-1").respond_with_json({"id": "t-1"}, status=500)
+    with recorded_spans() as exporter, trace_job("inv_1"), pytest.raises(LandlordUnavailable):
+        await client.tenant("t-1", fresh=True)
+
+    span = find(exporter, "landlord: read a tenant")
+    assert span.attributes == {"http.request.method": "GET", "http.response.status_code": 500}
+    headers = httpserver.log[0][0].headers
+    assert headers["traceparent"].split("-")[1:3] == [
+        f"{trace_id(span):032x}",
+        f"{span_id(span):016x}",
+    ]
+    assert headers["Cache-Control"] == "no-cache"
 
 
 @pytest.fixture

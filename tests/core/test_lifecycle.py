@@ -13,7 +13,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
-from landlord_engines_core.engine.guarded import GuardedEngine, build_door
+from landlord_engines_core.engine.guarded import GuardedEngine, build_boundary
 from landlord_engines_core.errors import (
     EngineFailed,
     EngineRefused,
@@ -32,8 +32,8 @@ from landlord_engines_core.lifecycle import (
 )
 from landlord_test_target.in_memory import RecordingLogger
 
-YES = Registration(state=RegistrationState.REGISTERED, detail="here")
-GONE = Registration(state=RegistrationState.UNREGISTERED, detail="nowhere")
+REGISTERED = Registration(state=RegistrationState.REGISTERED, detail="here")
+UNREGISTERED = Registration(state=RegistrationState.UNREGISTERED, detail="nowhere")
 OUTDATED = Registration(state=RegistrationState.OUTDATED, detail="another answered")
 
 
@@ -68,10 +68,10 @@ class Engine(WorkerEngine):
 
     async def register(self) -> Registration:
         self.registered += 1
-        return await self.registers() if self.registers is not None else YES
+        return await self.registers() if self.registers is not None else REGISTERED
 
     async def watch_registration(self) -> Registration:
-        return self.seen.pop(0) if self.seen else YES
+        return self.seen.pop(0) if self.seen else REGISTERED
 
     async def shutdown(self, grace: float) -> None:
         self.calls.append("shutdown")
@@ -90,7 +90,7 @@ def lifecycle(
     given = {"fail_fast": False, **known, **options}
     return EngineLifecycle(
         info=engine.info,
-        engine=GuardedEngine(engine, build_door(engine.info)),
+        engine=GuardedEngine(engine, build_boundary(engine.info)),
         options=LifecycleOptions(**given),  # type: ignore[arg-type]
         logger=logger if logger is not None else RecordingLogger(),
     )
@@ -132,7 +132,7 @@ async def test_an_engine_serves_registers_and_is_drained() -> None:
     engine = Engine()
     running = lifecycle(engine)
 
-    await run_until(running, lambda: running.registration == YES)
+    await run_until(running, lambda: running.registration == REGISTERED)
 
     assert engine.calls == ["serve", "shutdown"]
     assert running.state is EngineState.STOPPED
@@ -151,7 +151,7 @@ async def test_a_stop_before_the_engine_listens_drains_it() -> None:
 async def test_a_stop_during_a_registration_cancels_it() -> None:
     async def hang() -> Registration:
         await asyncio.Event().wait()
-        return YES
+        return REGISTERED
 
     engine = Engine(registers=hang)
 
@@ -184,7 +184,7 @@ async def test_an_engine_that_ends_by_itself_has_failed() -> None:
     engine = Engine()
     running = lifecycle(engine)
     task = asyncio.create_task(running.run(asyncio.Event()))
-    await wait_until(lambda: running.registration == YES)
+    await wait_until(lambda: running.registration == REGISTERED)
 
     engine.end_by_itself()
 
@@ -196,12 +196,12 @@ async def test_a_registration_is_retried_and_each_attempt_is_logged() -> None:
     async def fail_once() -> Registration:
         if engine.registered == 1:
             raise RegistrationFailed("nobody there", hint="look")
-        return YES
+        return REGISTERED
 
     engine, logger = Engine(registers=fail_once), RecordingLogger()
     running = lifecycle(engine, logger)
 
-    await run_until(running, lambda: running.registration == YES)
+    await run_until(running, lambda: running.registration == REGISTERED)
 
     (values,) = [values for _, event, values in logger.lines if event == "not registered yet"]
     assert "nobody there" in str(values["reason"])
@@ -240,7 +240,7 @@ async def test_a_refused_registration_leaves_the_worker_serving() -> None:
 
 
 @pytest.mark.usefixtures("short_pauses")
-@pytest.mark.parametrize("seen", [GONE, OUTDATED])
+@pytest.mark.parametrize("seen", [UNREGISTERED, OUTDATED])
 async def test_a_refusal_that_repeats_is_logged_once(seen: Registration) -> None:
     async def refuse() -> Registration:
         raise RegistrationRefused("handlers went")
@@ -258,9 +258,12 @@ async def test_a_worker_that_was_refused_logs_that_it_is_registered() -> None:
     async def refuse_twice() -> Registration:
         if engine.registered < 3:
             raise RegistrationRefused("handlers went")
-        return YES
+        return REGISTERED
 
-    engine, logger = Engine(registers=refuse_twice, seen=[GONE, GONE]), RecordingLogger()
+    engine, logger = (
+        Engine(registers=refuse_twice, seen=[UNREGISTERED, UNREGISTERED]),
+        RecordingLogger(),
+    )
     running = lifecycle(engine, logger)
 
     await run_until(running, running.registered.is_set)
@@ -270,7 +273,7 @@ async def test_a_worker_that_was_refused_logs_that_it_is_registered() -> None:
 
 
 async def test_a_lost_registration_is_repeated() -> None:
-    engine, logger = Engine(seen=[YES, GONE]), RecordingLogger()
+    engine, logger = Engine(seen=[REGISTERED, UNREGISTERED]), RecordingLogger()
 
     await run_until(lifecycle(engine, logger), lambda: engine.registered == 2)
 
@@ -289,7 +292,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("short_pauses")
 async def test_an_outdated_registration_is_repeated_with_growing_pauses() -> None:
     async def report_outdated_twice() -> Registration:
-        return OUTDATED if engine.registered < 3 else YES
+        return OUTDATED if engine.registered < 3 else REGISTERED
 
     engine, logger = (
         Engine(registers=report_outdated_twice, seen=[OUTDATED] * 100),
@@ -332,9 +335,9 @@ async def test_a_registration_that_is_refused_later_does_not_end_the_worker() ->
     async def refuse_later() -> Registration:
         if engine.registered > 1:
             raise RegistrationRefused("a limit")
-        return YES
+        return REGISTERED
 
-    engine = Engine(registers=refuse_later, seen=[GONE, YES])
+    engine = Engine(registers=refuse_later, seen=[UNREGISTERED, REGISTERED])
     logger = RecordingLogger()
     running = lifecycle(engine, logger, fail_fast=True, registration_check_interval=0.01)
 
@@ -348,7 +351,7 @@ async def test_an_engine_that_cannot_watch_its_registration_registers_once() -> 
     engine = Engine(EngineInfo(name="blind", contract=1, capabilities=lock))
     running = lifecycle(engine)
 
-    await run_until(running, lambda: running.registration == YES)
+    await run_until(running, lambda: running.registration == REGISTERED)
 
     assert engine.registered == 1
 
@@ -357,7 +360,7 @@ async def test_an_engine_that_does_not_shut_down_has_failed() -> None:
     running = lifecycle(Engine(hangs=True), drain_timeout=-1.95)
 
     with pytest.raises(EngineFailed, match="worker engine test did not end within"):
-        await run_until(running, lambda: running.registration == YES)
+        await run_until(running, lambda: running.registration == REGISTERED)
 
     assert running.state is EngineState.STOPPED
 
@@ -366,12 +369,12 @@ async def test_a_registration_that_never_returns_is_cancelled_and_retried() -> N
     async def hang_once() -> Registration:
         if engine.registered == 1:
             await asyncio.Event().wait()
-        return YES
+        return REGISTERED
 
     engine, logger = Engine(registers=hang_once), RecordingLogger()
     running = lifecycle(engine, logger, register_timeout=0.01)
 
-    await run_until(running, lambda: running.registration == YES)
+    await run_until(running, lambda: running.registration == REGISTERED)
 
     (values,) = [values for _, event, values in logger.lines if event == "not registered yet"]
     assert "register of worker engine test did not return within 0.01 s" in str(values["reason"])
@@ -381,7 +384,7 @@ async def test_a_registration_check_that_never_returns_leaves_the_worker_serving
     class Silent(Engine):
         async def watch_registration(self) -> Registration:
             await asyncio.Event().wait()
-            return YES
+            return REGISTERED
 
     running = lifecycle(Silent(), register_timeout=0.01)
 
@@ -441,7 +444,7 @@ async def test_an_unreachable_backend_leaves_the_worker_serving() -> None:
 
 async def test_a_lifecycle_runs_once() -> None:
     running = lifecycle(Engine())
-    await run_until(running, lambda: running.registration == YES)
+    await run_until(running, lambda: running.registration == REGISTERED)
 
     with pytest.raises(EngineFailed, match="cannot change from state stopped to starting"):
         await running.run(asyncio.Event())

@@ -15,7 +15,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
-from landlord_engines_core.engine.guarded import GuardedEngine, build_door
+from landlord_engines_core.engine.guarded import GuardedEngine, build_boundary
 from landlord_engines_core.errors import EngineFailed, LandlordEnginesError, RegistrationRefused
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_test_target.in_memory import RecordingLogger
@@ -34,14 +34,14 @@ class GeneratedEngine(WorkerEngine):
 
     Attributes:
         listens: Whether it says that it listens.
-        lasts: So many turns of the loop it serves by itself; ``None`` until it is shut down.
-        seen: What a look at the registration sees, in this order; an error is raised.
+        lasts: Iterations of the event loop after which it ends by itself; ``None`` for never.
+        registrations: The results of each check of the registration, in order; an error is raised.
         ends: Whether a shutdown ends it.
     """
 
     listens: bool
     lasts: int | None
-    seen: list[Registration | Exception]
+    registrations: list[Registration | Exception]
     ends: bool
     down: asyncio.Event = attrs.field(factory=asyncio.Event)
     shutdowns: int = 0
@@ -66,10 +66,14 @@ class GeneratedEngine(WorkerEngine):
             self.down.set()
 
     def _next(self) -> Registration:
-        seen = self.seen.pop(0) if self.seen else Registration(state=RegistrationState.REGISTERED)
-        if isinstance(seen, Exception):
-            raise seen
-        return seen
+        registrations = (
+            self.registrations.pop(0)
+            if self.registrations
+            else Registration(state=RegistrationState.REGISTERED)
+        )
+        if isinstance(registrations, Exception):
+            raise registrations
+        return registrations
 
 
 async def locks(count: int) -> None:
@@ -81,7 +85,7 @@ engines = st.builds(
     GeneratedEngine,
     listens=st.booleans(),
     lasts=st.none() | st.integers(0, 30),
-    seen=st.lists(
+    registrations=st.lists(
         st.builds(Registration, state=st.sampled_from(RegistrationState), detail=st.text())
         | st.builds(RegistrationRefused, st.text())
         | st.builds(ZeroDivisionError, st.text()),
@@ -102,7 +106,10 @@ def lifecycle(
         fail_fast=fail_fast,
     )
     return EngineLifecycle(
-        info=INFO, engine=GuardedEngine(engine, build_door(INFO)), options=options, logger=logger
+        info=INFO,
+        engine=GuardedEngine(engine, build_boundary(INFO)),
+        options=options,
+        logger=logger,
     )
 
 
@@ -130,11 +137,11 @@ async def test_an_engine_is_shut_down_once_and_its_states_only_advance(
 
 
 @given(st.lists(st.sampled_from(EngineState), min_size=1, max_size=8))
-def test_states_never_go_backwards(wanted: list[EngineState]) -> None:
-    engine = GeneratedEngine(listens=True, lasts=None, seen=[], ends=True)
+def test_states_never_go_backwards(states: list[EngineState]) -> None:
+    engine = GeneratedEngine(listens=True, lasts=None, registrations=[], ends=True)
     running = lifecycle(engine, RecordingLogger())
 
-    for state in wanted:
+    for state in states:
         if ORDER.index(state) > ORDER.index(running.state):
             running._enter(state)
             assert running.state is state

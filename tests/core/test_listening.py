@@ -6,7 +6,7 @@ from landlord_engines_core.listening import listening_hint
 
 
 @pytest.mark.parametrize(
-    ("number", "port", "told"),
+    ("number", "port", "hint"),
     [
         (EACCES, 80, "a port below 1024 needs root or CAP_NET_BIND_SERVICE: set x"),
         (EACCES, 8080, "stop the process that listens there, or change x"),
@@ -14,5 +14,5 @@ from landlord_engines_core.listening import listening_hint
         (EADDRINUSE, 80, "stop the process that listens there, or change x"),
     ],
 )
-def test_each_reason_has_its_own_hint(number: int, port: int, told: str) -> None:
-    assert listening_hint(OSError(number, "no"), port, "x").startswith(told)
+def test_each_reason_has_its_own_hint(number: int, port: int, hint: str) -> None:
+    assert listening_hint(OSError(number, "no"), port, "x").startswith(hint)

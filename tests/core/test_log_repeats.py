@@ -24,7 +24,7 @@ def test_a_librarys_failure_that_repeats_is_one_line_in_each_interval() -> None:
     clock = Clock()
     repeats = Repeats(clock=clock)
 
-    passed = [repeats.filter(record("no descriptor for %s", one)) for one in range(1000)]
+    passed = [repeats.filter(record("no descriptor for %s", number)) for number in range(1000)]
     clock.now = 10.0
     later = record("no descriptor for %s", 7)
     again = repeats.filter(later)
@@ -53,7 +53,9 @@ def test_our_lines_about_one_failure_are_limited_for_each_reason() -> None:
     def step_failed_record(reason: str, tenant: int = 0) -> logging.LogRecord:
         return record({"message": "step failed", "reason": reason, "tenant": tenant})
 
-    passed = [repeats.filter(step_failed_record("away", one)) for one in range(OWN_LIMIT + 50)]
+    passed = [
+        repeats.filter(step_failed_record("away", number)) for number in range(OWN_LIMIT + 50)
+    ]
     other = repeats.filter(step_failed_record("busy"))
     clock.now = 10.0
     later = step_failed_record("away")
@@ -75,5 +77,5 @@ def test_the_number_of_remembered_failures_is_limited(monkeypatch: pytest.Monkey
     monkeypatch.setattr(log_repeats, "MAX_KINDS", 2)
     repeats = Repeats(clock=Clock())
 
-    assert all(repeats.filter(record(str(one))) for one in range(10))
+    assert all(repeats.filter(record(str(number))) for number in range(10))
     assert len(repeats._seen) <= 2

@@ -17,7 +17,7 @@ from landlord_engines_core.models import (
     key_hashes,
 )
 
-NOTE = JobStart(
+START = JobStart(
     operation="provision", started_at="2026-01-01T00:00:00Z", placement=Placement("mock")
 )
 
@@ -40,7 +40,7 @@ def _transition(
 
 
 def test_a_jobs_start_and_location_are_in_its_record_before_its_end() -> None:
-    record = Record().with_start("inv_1", NOTE)
+    record = Record().with_start("inv_1", START)
 
     assert record.placements == (Placement("mock"),)
     assert [(t.execution_id, t.ended_at) for t in record.transitions] == [("inv_1", None)]
@@ -48,9 +48,9 @@ def test_a_jobs_start_and_location_are_in_its_record_before_its_end() -> None:
 
 
 def test_recording_the_same_start_again_changes_nothing() -> None:
-    record = Record().with_start("inv_1", NOTE)
+    record = Record().with_start("inv_1", START)
 
-    assert record.with_start("inv_1", NOTE) == record
+    assert record.with_start("inv_1", START) == record
 
 
 def test_a_start_without_a_placement_keeps_the_placements() -> None:
@@ -94,20 +94,20 @@ def test_the_candidates_of_a_delete_count_only_without_recorded_placements() -> 
 
 
 def test_a_resync_without_a_repair_leaves_the_history_unchanged() -> None:
-    record = Record().with_start("inv_1", NOTE)
+    record = Record().with_start("inv_1", START)
     end = attrs.evolve(_transition("inv_2", removed=(Placement("mock"),)), operation="resync")
 
-    told = record.with_end(end)
+    ended = record.with_end(end)
     quiet = record.with_end(attrs.evolve(end, outcome=Outcome.ABSENT))
 
-    assert [t.execution_id for t in told.transitions] == ["inv_1", "inv_2"]
+    assert [t.execution_id for t in ended.transitions] == ["inv_1", "inv_2"]
     assert quiet.transitions == record.transitions
-    assert told.placements == quiet.placements == ()
-    assert not told.has_ended("inv_1")
+    assert ended.placements == quiet.placements == ()
+    assert not ended.has_ended("inv_1")
 
 
 def test_an_end_replaces_the_start() -> None:
-    record = Record().with_start("inv_1", NOTE)
+    record = Record().with_start("inv_1", START)
 
     ended = record.with_end(_transition(placement=Placement("mock", "", {"id": "1"})))
 
@@ -146,7 +146,7 @@ def test_a_record_keeps_only_its_latest_transitions() -> None:
     record = Record()
 
     for number in range(HISTORY_LIMIT + 5):
-        record = record.with_start(f"inv_{number}", NOTE).with_end(_transition(f"inv_{number}"))
+        record = record.with_start(f"inv_{number}", START).with_end(_transition(f"inv_{number}"))
 
     assert len(record.transitions) == HISTORY_LIMIT
     assert record.transitions[0].execution_id == "inv_5"
@@ -169,7 +169,7 @@ def test_a_record_of_a_newer_version_stays_readable() -> None:
 def test_a_record_reads_back_as_it_was_written() -> None:
     record = (
         Record()
-        .with_start("inv_1", NOTE)
+        .with_start("inv_1", START)
         .with_end(_transition(placement=Placement("mock", "a", {"id": "1"})))
     )
 

@@ -50,7 +50,7 @@ def test_only_the_keys_that_changed_have_other_hashes(
 ) -> None:
     before, after = key_hashes(config), key_hashes({**config, key: value})
 
-    assert {one for one in after if before.get(one) != after[one]} <= {key}
+    assert {changed for changed in after if before.get(changed) != after[changed]} <= {key}
     same = json.dumps(config.get(key, ...), default=str, sort_keys=True) == json.dumps(
         value, sort_keys=True
     )
@@ -78,11 +78,11 @@ def test_recording_an_end_is_idempotent(record: Record, end: Transition) -> None
 def test_after_an_end_a_placement_is_recorded_unless_it_was_cleared(
     record: Record, end: Transition
 ) -> None:
-    wanted = set(record.placements)
+    expected = set(record.placements)
     if not record.has_ended(end.execution_id):
-        wanted = (wanted - set(end.removed)) | ({end.placement} if end.placement else set())
+        expected = (expected - set(end.removed)) | ({end.placement} if end.placement else set())
 
-    assert set(record.with_end(end).placements) == wanted
+    assert set(record.with_end(end).placements) == expected
 
 
 @given(st.lists(st.tuples(notes, transitions) | notes, max_size=130))
@@ -101,7 +101,7 @@ def test_a_record_holds_each_job_once_in_order_and_never_more_than_its_limit(
             )
         begun.append(name)
 
-    assert [one.execution_id for one in record.transitions] == begun[-HISTORY_LIMIT:]
+    assert [transition.execution_id for transition in record.transitions] == begun[-HISTORY_LIMIT:]
     assert len(set(record.placements)) == len(record.placements)
 
 

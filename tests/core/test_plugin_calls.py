@@ -1,4 +1,4 @@
-"""Any code of an engine is called through one door, whatever it raises."""
+"""The error boundary replaces whatever an engine's code raises by one kind of error."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from landlord_engines_core.errors import ComputeRefused, EngineFailed
-from landlord_engines_core.plugin_calls import Door
+from landlord_engines_core.plugin_calls import ErrorBoundary
 from landlord_engines_core.plugin_origins import Origin, _read_owners, find_origin
 
-DOOR = Door(engine="worker engine own", failure=EngineFailed)
+BOUNDARY = ErrorBoundary(engine="worker engine own", failure=EngineFailed)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 def test_whatever_an_engine_raises_is_named_with_its_place_and_without_its_text(
     error: BaseException,
 ) -> None:
-    with pytest.raises(EngineFailed) as caught, DOOR.call("serve"):
+    with pytest.raises(EngineFailed) as caught, BOUNDARY.call("serve"):
         raise error
 
     kind = type(error).__name__
@@ -54,10 +54,10 @@ def test_whatever_an_engine_raises_is_named_with_its_place_and_without_its_text(
 
 @pytest.mark.usefixtures("installed")
 def test_the_distribution_is_that_of_the_innermost_frame_of_an_engine() -> None:
-    with pytest.raises(EngineFailed) as caught, DOOR.call("create_engine"):
+    with pytest.raises(EngineFailed) as caught, BOUNDARY.call("create_engine"):
         int("sesame".join([]) or Path("/nowhere").read_text())
 
-    # The innermost frame of all is one of pathlib.
+    # The innermost frame of the error belongs to pathlib.
     assert f"raised FileNotFoundError in create_engine at {__name__}:" in str(caught.value)
     assert str(caught.value).endswith("(own 1.0); report it to the authors of own 1.0")
 
@@ -68,17 +68,19 @@ def test_an_error_without_a_traceback_has_no_place() -> None:
 
 
 def test_the_errors_of_the_contract_pass_and_so_do_those_that_the_door_names() -> None:
-    door = Door(engine="compute engine own", failure=EngineFailed, passes=(RecursionError,))
+    boundary = ErrorBoundary(
+        engine="compute engine own", failure=EngineFailed, allowed_errors=(RecursionError,)
+    )
 
     for error in (ComputeRefused("no"), RecursionError(), GeneratorExit()):
-        with pytest.raises(type(error)) as caught, door.call("inspect"):
+        with pytest.raises(type(error)) as caught, boundary.call("inspect"):
             raise error
         assert caught.value is error
 
 
 async def test_a_cancellation_passes_only_if_somebody_asked_for_it() -> None:
     async def wait() -> None:
-        with DOOR.call("serve"):
+        with BOUNDARY.call("serve"):
             await asyncio.Event().wait()
 
     asked = asyncio.create_task(wait())
@@ -87,13 +89,16 @@ async def test_a_cancellation_passes_only_if_somebody_asked_for_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asked
 
-    with pytest.raises(EngineFailed, match="raised CancelledError in serve"), DOOR.call("serve"):
+    with (
+        pytest.raises(EngineFailed, match="raised CancelledError in serve"),
+        BOUNDARY.call("serve"),
+    ):
         raise asyncio.CancelledError
 
 
 async def register() -> None:
     async with asyncio.timeout(0):
-        with DOOR.call("register"):
+        with BOUNDARY.call("register"):
             await asyncio.Event().wait()
 
 
@@ -104,15 +109,15 @@ async def test_a_deadline_of_core_is_no_error_of_the_engine() -> None:
 
 def test_each_call_is_timed_also_one_that_fails() -> None:
     times: list[tuple[str, bool]] = []
-    door = Door(
+    boundary = ErrorBoundary(
         engine="worker engine own",
         failure=EngineFailed,
         observe=lambda method, seconds: times.append((method, 0 <= seconds < 5)),
     )
 
-    with door.call("check"):
+    with boundary.call("check"):
         pass
-    with pytest.raises(EngineFailed), door.call("serve"):
+    with pytest.raises(EngineFailed), boundary.call("serve"):
         raise KeyError
 
     assert times == [("check", True), ("serve", True)]
@@ -120,7 +125,7 @@ def test_each_call_is_timed_also_one_that_fails() -> None:
 
 @pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt()])
 def test_where_an_engine_handles_its_own_errors_only_exits_are_caught(error: BaseException) -> None:
-    with pytest.raises(EngineFailed, match="in a request at"), DOOR.catch_exits("a request"):
+    with pytest.raises(EngineFailed, match="in a request at"), BOUNDARY.catch_exits("a request"):
         raise error
-    with pytest.raises(KeyError), DOOR.catch_exits("a request"):
+    with pytest.raises(KeyError), BOUNDARY.catch_exits("a request"):
         raise KeyError

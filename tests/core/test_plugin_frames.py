@@ -6,11 +6,11 @@ from landlord_engines_core.plugin_frames import find_whereabouts, thread_whereab
 def test_code_of_an_engine_is_named_by_its_distribution() -> None:
     package = __name__.partition(".")[0]
 
-    found = find_whereabouts(sys._getframe(), {f"{package}.engine": "worker engine own"})
+    whereabouts = find_whereabouts(sys._getframe(), {f"{package}.engine": "worker engine own"})
 
-    assert found.engine == "worker engine own"
-    assert found.location.startswith("test_plugin_frames.py:")
-    assert found.location.endswith("in test_code_of_an_engine_is_named_by_its_distribution")
+    assert whereabouts.engine == "worker engine own"
+    assert whereabouts.location.startswith("test_plugin_frames.py:")
+    assert whereabouts.location.endswith("in test_code_of_an_engine_is_named_by_its_distribution")
 
 
 def test_a_built_in_engine_is_named_by_its_module() -> None:
@@ -29,9 +29,9 @@ def test_a_built_in_engine_is_named_by_its_module() -> None:
 
 
 def test_outside_of_engines_the_innermost_frame_is_named() -> None:
-    found = find_whereabouts(sys._getframe(), {})
+    whereabouts = find_whereabouts(sys._getframe(), {})
 
-    assert str(found).startswith("the worker at test_plugin_frames.py:")
+    assert str(whereabouts).startswith("the worker at test_plugin_frames.py:")
 
 
 def test_an_ended_thread_has_no_frame() -> None:

@@ -63,10 +63,10 @@ def load_error(name: str) -> PluginError:
 def test_the_list_imports_nothing_and_names_each_distribution(install: Install) -> None:
     install("broken", "sick", "raise SystemExit")
 
-    found = {str(one): one.version for one in list_engines(WORKER_ENGINES)}
+    versions = {str(engine): engine.version for engine in list_engines(WORKER_ENGINES)}
 
-    assert any(text.startswith("sick (broken 1.0, ") for text in found)
-    assert any(one.name == "mock" for one in list_engines(COMPUTE_ENGINES))
+    assert any(text.startswith("sick (broken 1.0, ") for text in versions)
+    assert any(engine.name == "mock" for engine in list_engines(COMPUTE_ENGINES))
 
 
 def test_an_engine_is_loaded_with_its_distribution() -> None:

@@ -30,7 +30,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
-from landlord_engines_core.engine.guarded import GuardedEngine, build_door
+from landlord_engines_core.engine.guarded import GuardedEngine, build_boundary
 from landlord_engines_core.errors import ComputeUnavailable, ProbesFailed, RegistrationFailed
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.metrics import Metrics
@@ -112,7 +112,7 @@ def build_probed(
     probes = Probes(
         lifecycle=EngineLifecycle(
             info=INFO,
-            engine=GuardedEngine(engine, build_door(INFO)),
+            engine=GuardedEngine(engine, build_boundary(INFO)),
             options=options,
             logger=RecordingLogger(),
         ),
@@ -126,22 +126,22 @@ def build_probed(
 
 
 @asynccontextmanager
-async def serve_probes(one: ProbedEngine, address: Address = ANY_PORT) -> AsyncIterator[None]:
+async def serve_probes(probed: ProbedEngine, address: Address = ANY_PORT) -> AsyncIterator[None]:
     logger = RecordingLogger()
-    async with one.probes.serving(address, logger):
+    async with probed.probes.serving(address, logger):
         ((_, _, where),) = logger.lines
-        one.port = int(str(where["port"]))
+        probed.port = int(str(where["port"]))
         yield
 
 
 @asynccontextmanager
-async def run_worker(one: ProbedEngine) -> AsyncIterator[None]:
-    async with serve_probes(one):
-        task = asyncio.create_task(one.lifecycle.run(one.stop))
+async def run_worker(probed: ProbedEngine) -> AsyncIterator[None]:
+    async with serve_probes(probed):
+        task = asyncio.create_task(probed.lifecycle.run(probed.stop))
         await asyncio.sleep(0)
         yield
-        one.stop.set()
-        one.engine.end()
+        probed.stop.set()
+        probed.engine.end()
         await task
 
 
@@ -152,10 +152,10 @@ async def wait_until(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_worker_that_does_not_serve_yet_is_alive_and_not_ready() -> None:
-    one = build_probed(Engine())
+    probed = build_probed(Engine())
 
-    async with serve_probes(one):
-        alive, ready = await one.ask_json("/livez"), await one.ask_json("/readyz")
+    async with serve_probes(probed):
+        alive, ready = await probed.ask_json("/livez"), await probed.ask_json("/readyz")
 
     assert alive == (200, {"alive": True, "reasons": []})
     assert ready == (
@@ -171,89 +171,91 @@ async def test_a_worker_that_does_not_serve_yet_is_alive_and_not_ready() -> None
 
 
 async def test_a_worker_that_does_not_listen_yet_is_starting() -> None:
-    one = build_probed(Engine())
+    probed = build_probed(Engine())
 
-    async with run_worker(one):
-        status, body = await one.ask_json("/readyz")
+    async with run_worker(probed):
+        status, body = await probed.ask_json("/readyz")
 
     assert (status, body["state"]) == (503, "starting")
     assert body["reasons"] == ["starting: the engine does not listen yet"]
 
 
 async def test_a_worker_that_listens_is_ready_whether_or_not_it_is_registered() -> None:
-    one = build_probed(Engine(reachable=False))
-    one.engine.listens.set()
+    probed = build_probed(Engine(reachable=False))
+    probed.engine.listens.set()
 
-    async with run_worker(one):
-        await wait_until(lambda: "admin" in one.lifecycle.registration.detail)
-        status, body = await one.ask_json("/readyz")
+    async with run_worker(probed):
+        await wait_until(lambda: "admin" in probed.lifecycle.registration.detail)
+        status, body = await probed.ask_json("/readyz")
 
     assert (status, body["ready"], body["state"], body["reasons"]) == (200, True, "serving", [])
     assert body["registration"] == {"state": "unknown", "detail": "http://admin does not answer"}
 
 
 async def test_the_probe_reports_the_registration() -> None:
-    one = build_probed(Engine())
-    one.engine.listens.set()
+    probed = build_probed(Engine())
+    probed.engine.listens.set()
 
-    async with run_worker(one):
-        await wait_until(lambda: one.lifecycle.registration.state is RegistrationState.REGISTERED)
-        status, body = await one.ask_json("/readyz")
+    async with run_worker(probed):
+        await wait_until(
+            lambda: probed.lifecycle.registration.state is RegistrationState.REGISTERED
+        )
+        status, body = await probed.ask_json("/readyz")
 
     assert (status, body["registration"]) == (200, {"state": "registered", "detail": "here"})
 
 
 async def test_a_draining_worker_is_alive_and_not_ready_and_reports_the_remaining_time() -> None:
-    one = build_probed(Engine())
-    one.engine.listens.set()
+    probed = build_probed(Engine())
+    probed.engine.listens.set()
 
-    async with run_worker(one):
-        await wait_until(lambda: one.lifecycle.state is EngineState.SERVING)
-        before = one.lifecycle.seconds_left()
-        one.stop.set()
-        await wait_until(lambda: one.lifecycle.state is EngineState.DRAINING)
-        status, body = await one.ask_json("/readyz")
-        alive, _ = await one.ask_json("/livez")
-        left = one.lifecycle.seconds_left()
+    async with run_worker(probed):
+        await wait_until(lambda: probed.lifecycle.state is EngineState.SERVING)
+        before = probed.lifecycle.seconds_left()
+        probed.stop.set()
+        await wait_until(lambda: probed.lifecycle.state is EngineState.DRAINING)
+        status, body = await probed.ask_json("/readyz")
+        alive, _ = await probed.ask_json("/livez")
+        left = probed.lifecycle.seconds_left()
 
     assert (status, body["state"], alive) == (503, "draining", 200)
     assert body["reasons"][0].startswith("draining: at most ")
     assert before == 0
     assert 0 < left <= 30
-    assert one.lifecycle.seconds_left() == 0
+    assert probed.lifecycle.seconds_left() == 0
 
 
 async def test_an_ended_worker_is_not_ready() -> None:
-    one = build_probed(Engine())
-    one.engine.end()
-    one.stop.set()
-    await one.lifecycle.run(one.stop)
+    probed = build_probed(Engine())
+    probed.engine.end()
+    probed.stop.set()
+    await probed.lifecycle.run(probed.stop)
 
-    async with serve_probes(one):
-        status, body = await one.ask_json("/readyz")
+    async with serve_probes(probed):
+        status, body = await probed.ask_json("/readyz")
 
     assert (status, body["reasons"]) == (503, ["stopped: the engine has ended"])
 
 
 async def test_a_blocked_event_loop_fails_the_probe_until_it_works_again() -> None:
     unblock = Event()
-    one = build_probed(Engine(blocks_until=unblock))
+    probed = build_probed(Engine(blocks_until=unblock))
 
     def ask_until_failing() -> tuple[int, str]:
         try:
             end = time.monotonic() + 20
-            while (answer := one.ask("/livez"))[0] == 200 and time.monotonic() < end:
+            while (answer := probed.ask("/livez"))[0] == 200 and time.monotonic() < end:
                 time.sleep(0.02)
             return answer
         finally:
             unblock.set()
 
-    async with run_worker(one):
+    async with run_worker(probed):
         watching = asyncio.get_running_loop().run_in_executor(None, ask_until_failing)
-        one.engine.listens.set()
+        probed.engine.listens.set()
         status, text = await watching
         async with asyncio.timeout(20):
-            while (await one.ask_json("/livez"))[0] != 200:
+            while (await probed.ask_json("/livez"))[0] != 200:
                 await asyncio.sleep(0.01)
 
     body = json.loads(text)
@@ -263,19 +265,19 @@ async def test_a_blocked_event_loop_fails_the_probe_until_it_works_again() -> No
 
 async def test_slots_that_are_never_released_fail_the_probe() -> None:
     slots, release = Slots(limit=1), asyncio.Event()
-    one = build_probed(Engine(), slots=slots, longest_wait=0.0)
+    probed = build_probed(Engine(), slots=slots, longest_wait=0.0)
 
     async def hold_slot() -> None:
         async with slots.hold("job"):
             await release.wait()
 
-    async with serve_probes(one):
+    async with serve_probes(probed):
         holding = [asyncio.create_task(hold_slot()) for _ in range(2)]
         await wait_until(lambda: slots.waiting == 1)
-        stuck = await one.ask_json("/livez")
+        stuck = await probed.ask_json("/livez")
         release.set()
         await asyncio.gather(*holding)
-        after = await one.ask_json("/livez")
+        after = await probed.ask_json("/livez")
 
     assert stuck[0] == 503
     assert stuck[1]["reasons"][0].startswith("all 1 slots of worker.max_concurrent_jobs have been")
@@ -283,12 +285,12 @@ async def test_slots_that_are_never_released_fail_the_probe() -> None:
 
 
 async def test_metrics_are_shown_in_prometheus_form() -> None:
-    one = build_probed(Engine())
-    heartbeat = one.probes.heartbeat
-    one.probes.metrics.worker.watch_loop(heartbeat.silent_for, lambda: heartbeat.tasks)
+    probed = build_probed(Engine())
+    heartbeat = probed.probes.heartbeat
+    probed.probes.metrics.worker.watch_loop(heartbeat.silent_for, lambda: heartbeat.tasks)
 
-    async with serve_probes(one):
-        status, text = await asyncio.to_thread(one.ask, "/metrics")
+    async with serve_probes(probed):
+        status, text = await asyncio.to_thread(probed.ask, "/metrics")
 
     assert status == 200
     assert "# TYPE landlord_worker_jobs_in_flight gauge" in text
@@ -301,19 +303,19 @@ async def test_metrics_are_shown_in_prometheus_form() -> None:
     [("/", "GET", 404), ("/livez/x", "GET", 404), ("/readyz", "POST", 405)],
 )
 async def test_other_paths_are_not_found(path: str, method: str, expected: int) -> None:
-    one = build_probed(Engine())
+    probed = build_probed(Engine())
 
-    async with serve_probes(one):
-        status, _ = await asyncio.to_thread(one.ask, path, method)
+    async with serve_probes(probed):
+        status, _ = await asyncio.to_thread(probed.ask, path, method)
 
     assert status == expected
 
 
 async def test_without_a_host_the_probes_listen_on_all_interfaces() -> None:
-    one = build_probed(Engine())
+    probed = build_probed(Engine())
 
-    async with serve_probes(one, Address(":0")):
-        status, _ = await one.ask_json("/livez")
+    async with serve_probes(probed, Address(":0")):
+        status, _ = await probed.ask_json("/livez")
 
     assert status == 200
 
@@ -333,9 +335,9 @@ async def test_an_address_that_is_taken_is_named_with_its_setting() -> None:
 
 @pytest.mark.parametrize("address", [":0", "[::]:0"])
 async def test_all_interfaces_include_ipv4_and_ipv6(address: str) -> None:
-    one, logger = build_probed(Engine()), RecordingLogger()
+    probed, logger = build_probed(Engine()), RecordingLogger()
 
-    async with one.probes.serving(Address(address), logger):
+    async with probed.probes.serving(Address(address), logger):
         ((_, _, fields),) = logger.lines
         for host in ("127.0.0.1", "[::1]"):
             url = f"http://{host}:{fields['port']}/livez"
@@ -344,9 +346,9 @@ async def test_all_interfaces_include_ipv4_and_ipv6(address: str) -> None:
 
 
 async def test_without_an_address_nothing_listens() -> None:
-    one, logger = build_probed(Engine()), RecordingLogger()
+    probed, logger = build_probed(Engine()), RecordingLogger()
 
-    async with one.probes.serving(Address(""), logger):
+    async with probed.probes.serving(Address(""), logger):
         pass
 
     assert logger.lines == []
@@ -374,14 +376,14 @@ def test_a_heartbeat_that_never_started_can_be_stopped() -> None:
 
 
 async def test_targets_are_reported_and_do_not_affect_readiness() -> None:
-    one = build_probed(Engine())
-    one.engine.listens.set()
+    probed = build_probed(Engine())
+    probed.engine.listens.set()
     denied = ComputeUnavailable("permission denied")
     statuses = {"docker": TargetStatus(error=denied), "mock": TargetStatus(detail="here")}
-    one = attrs.evolve(one, probes=attrs.evolve(one.probes, targets=lambda: statuses))
+    probed = attrs.evolve(probed, probes=attrs.evolve(probed.probes, targets=lambda: statuses))
 
-    async with serve_probes(one):
-        _, body = await one.ask_json("/readyz")
+    async with serve_probes(probed):
+        _, body = await probed.ask_json("/readyz")
 
     assert body["targets"] == {
         "docker": {"reached": False, "detail": "LE502: permission denied"},
@@ -390,13 +392,13 @@ async def test_targets_are_reported_and_do_not_affect_readiness() -> None:
 
 
 async def test_probes_are_answered_without_a_free_descriptor() -> None:
-    one = build_probed(Engine())
-    async with run_worker(one):
-        await one.ask_json("/readyz")
+    probed = build_probed(Engine())
+    async with run_worker(probed):
+        await probed.ask_json("/readyz")
         asking = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
-            ASK.format(url=f"http://127.0.0.1:{one.port}"),
+            ASK.format(url=f"http://127.0.0.1:{probed.port}"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -424,7 +426,7 @@ for path in ("/livez", "/metrics") * 15:
 def use_all_descriptors() -> Iterator[None]:
     """Open all file descriptors that this process may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(one.name) for one in Path("/dev/fd").iterdir())
+    highest = max(int(descriptor.name) for descriptor in Path("/dev/fd").iterdir())
     taken: list[int] = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, highest + 3), hard))
     try:
@@ -434,17 +436,18 @@ def use_all_descriptors() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for one in taken:
-            os.close(one)
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 async def test_a_new_probe_is_answered_despite_many_idle_connections() -> None:
-    one = build_probed(Engine())
-    async with run_worker(one):
+    probed = build_probed(Engine())
+    async with run_worker(probed):
         idle = [
-            await asyncio.open_connection("127.0.0.1", one.port) for _ in range(MAX_CONNECTIONS + 5)
+            await asyncio.open_connection("127.0.0.1", probed.port)
+            for _ in range(MAX_CONNECTIONS + 5)
         ]
-        status, _ = await one.ask_json("/livez")
+        status, _ = await probed.ask_json("/livez")
         first = await asyncio.wait_for(idle[0][0].read(), 10)
         for _, writer in idle:
             writer.close()
@@ -470,8 +473,8 @@ async def test_without_a_reserve_a_probe_waits_for_a_descriptor() -> None:
             return getattr(listener, name)
 
     given: Any = Listener()
-    door = Acceptor(listeners=[given], server=runner.server, reserve=Reserve(size=0))
-    with door.open():
+    boundary = Acceptor(listeners=[given], server=runner.server, reserve=Reserve(size=0))
+    with boundary.open():
         port = listener.getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.0\r\n\r\n")

@@ -88,5 +88,5 @@ def test_a_proxy_that_is_not_http_is_named_by_its_variable_and_not_shown(
 def test_an_error_names_the_proxy_without_its_password() -> None:
     assert name_proxy(None, "status 502") == "status 502"
     assert name_proxy("http://proxy:1", "502") == "502 (through the proxy proxy:1; see NO_PROXY)"
-    told = name_proxy("http://ann:sesame@proxy:3128", "502 of http://ann:sesame@proxy:3128")
-    assert told.startswith("502 of http://proxy:3128 (through the proxy proxy:3128;")
+    message = name_proxy("http://ann:sesame@proxy:3128", "502 of http://ann:sesame@proxy:3128")
+    assert message.startswith("502 of http://proxy:3128 (through the proxy proxy:3128;")

@@ -87,9 +87,9 @@ async def test_landlords_record_selects_one_engine(
 ) -> None:
     puts = resolver("a", "b", force=force, default="a").placement_named_by
 
-    found = await puts(tenant, job(), otherwise)
+    placement = await puts(tenant, job(), otherwise)
 
-    assert found == Placement(engine, "own")
+    assert placement == Placement(engine, "own")
 
 
 async def test_a_tenant_without_any_engine_is_refused() -> None:
@@ -98,24 +98,26 @@ async def test_a_tenant_without_any_engine_is_refused() -> None:
 
 
 async def test_the_override_comes_before_the_job() -> None:
-    found = await resolver("a", "b", force="b").placement(job("a"), read_empty_record)
+    placement = await resolver("a", "b", force="b").placement(job("a"), read_empty_record)
 
-    assert found == Placement("b", "own")
+    assert placement == Placement("b", "own")
 
 
 async def test_the_jobs_own_config_names_an_engine() -> None:
-    found = await resolver("a", "b").placement(job(compute_provider_type="b"), read_empty_record)
+    placement = await resolver("a", "b").placement(
+        job(compute_provider_type="b"), read_empty_record
+    )
 
-    assert found.engine == "b"
+    assert placement.engine == "b"
 
 
 async def test_the_record_comes_before_the_default() -> None:
-    async def look() -> Record:
+    async def read_record() -> Record:
         return Record(placements=(Placement("b"),))
 
-    found = await resolver("a", "b", default="a").placement(job(location="east"), look)
+    placement = await resolver("a", "b", default="a").placement(job(location="east"), read_record)
 
-    assert found == Placement("b", "east")
+    assert placement == Placement("b", "east")
 
 
 async def test_the_default_and_the_only_engine_come_last() -> None:
@@ -187,9 +189,9 @@ async def test_a_config_over_the_limit_is_refused_with_both_sizes() -> None:
 
 
 async def test_a_tenant_without_a_record_may_be_at_the_jobs_or_the_engines_own_location() -> None:
-    found = await resolver("a", "b").candidates(job(location="east"))
+    placements = await resolver("a", "b").candidates(job(location="east"))
 
-    assert found == tuple(
+    assert placements == tuple(
         Placement(name, location) for name in "ab" for location in ("east", "own")
     )
 
@@ -202,6 +204,6 @@ async def test_a_location_that_the_engine_refuses_is_skipped() -> None:
 async def test_without_an_engine_from_landlord_a_tenant_stays_on_its_engine() -> None:
     chosen = resolver("a", "b")
 
-    found = await chosen.placement_named_by(Tenant(id="t"), job(), Placement("b"))
+    placement = await chosen.placement_named_by(Tenant(id="t"), job(), Placement("b"))
 
-    assert found == Placement("b", "own")
+    assert placement == Placement("b", "own")

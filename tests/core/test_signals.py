@@ -22,7 +22,7 @@ ENGINES = {__name__: "worker engine test"}
 
 @attrs.define(eq=False)
 class RecordedExit:
-    """Replaces the end of the process, and records it."""
+    """Records the exit of the process in place of it."""
 
     codes: list[int] = attrs.field(factory=list)
     left: Event = attrs.field(factory=Event)

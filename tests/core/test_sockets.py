@@ -13,16 +13,16 @@ ELSEWHERE = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))
 def answering_hosts(listeners: list[socket.socket]) -> set[str]:
     """Return the loopback addresses on which somebody listens."""
     port = listeners[0].getsockname()[1]
-    found = set()
+    hosts = set()
     for host in ("127.0.0.1", "::1"):
         try:
             socket.create_connection((host, port), timeout=5).close()
         except ConnectionRefusedError:
             continue
-        found.add(host)
+        hosts.add(host)
     for listener in listeners:
         listener.close()
-    return found
+    return hosts
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: object) -> None:

@@ -19,9 +19,9 @@ def pipe() -> Iterator[tuple[int, int]]:
     try:
         yield reader, writer
     finally:
-        for one in (reader, writer):
+        for descriptor in (reader, writer):
             with suppress(OSError):
-                os.close(one)
+                os.close(descriptor)
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def test_lines_are_written_in_their_order() -> None:
             logger.warning("%d", number)
         handler.flush(20)
 
-        assert drain(reader).split() == [str(one).encode() for one in range(1000)]
+        assert drain(reader).split() == [str(number).encode() for number in range(1000)]
 
 
 @pytest.mark.parametrize("blocking", [True, False])

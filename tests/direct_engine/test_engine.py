@@ -65,7 +65,7 @@ async def test_a_held_job_continues_with_a_corrected_configuration(
     held = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
     await landlord.update(tenant, version=2)
-    # The attempt under way may still have read version 1, and a version that comes after a job's last
+    # The current attempt may have read version 1, and Landlord's change after a job's last
     # read waits for the resync. So the fault ends once a later attempt has reached the target.
     under_way = len(await bench.target.ledger(tenant, "create"))
     await bench.target.wait_called(tenant, "create", under_way + 2)

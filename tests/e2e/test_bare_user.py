@@ -1,4 +1,4 @@
-"""A random user without HOME, with a read-only root and home, in its own mount namespace."""
+"""Commands of a random user without HOME, in a mount namespace with a read-only root and home."""
 
 import asyncio
 import os

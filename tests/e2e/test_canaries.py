@@ -32,7 +32,7 @@ async def test_a_secret_appears_only_in_restates_copy_of_the_body(
     takes, section = secret_env, {}
     if engine == "process":
         takes, section = command, {"folder": str(dedicated_harness.folder / "process")}
-    scene = SecretsCheck(
+    check = SecretsCheck(
         harness=dedicated_harness,
         canaries=canaries,
         engine=engine,
@@ -41,6 +41,6 @@ async def test_a_secret_appears_only_in_restates_copy_of_the_body(
     )
 
     with run_malformed_landlord(canaries) as api:
-        outputs, bodies = await collect_outputs(scene, api)
+        outputs, bodies = await collect_outputs(check, api)
 
     check_no_secret(canaries, outputs, bodies)

@@ -26,44 +26,46 @@ from landlord_test_target.harness import Harness, Target, free_port, wait_for
 pytestmark = pytest.mark.cluster
 
 WITHIN = 600.0
-"""Seconds for all lives; on an idle machine they take a tenth of it."""
+"""Maximum seconds for all tenants; on an idle machine they take a tenth of it."""
 
 TENANTS = 120
 AT_ONCE = 24
-LIFE = (("provision", 1), ("update", 2), ("update", 3))
+OPERATIONS = (("provision", 1), ("update", 2), ("update", 3))
 DELETES = ("delete", 3)
 """The last operation and version for every third tenant."""
 
 
 @attrs.define(kw_only=True)
 class ClusterLoad:
-    """Tenants and their jobs, sent as by Landlord: a failed or unanswered request is repeated."""
+    """Tenants and their jobs. As Landlord does, the load repeats a request that failed or got no answer."""
 
     harness: Harness
-    at_work: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(AT_ONCE))
+    slots: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(AT_ONCE))
     progress: asyncio.Condition = attrs.field(factory=asyncio.Condition)
     seconds: list[float] = attrs.field(factory=list)
-    lives: dict[str, list[str]] = attrs.field(factory=dict)
+    jobs: dict[str, list[str]] = attrs.field(factory=dict)
     in_flight: int = 0
     counts: Counter[str] = attrs.field(factory=Counter)
 
     async def run_tenant(self, number: int) -> None:
         """Run one tenant's operations."""
         tenant = self.harness.tenant()
-        operations = (*LIFE, DELETES) if number % 3 == 0 else LIFE
+        operations = (*OPERATIONS, DELETES) if number % 3 == 0 else OPERATIONS
         for call in ("create", "update", "delete"):
             await self.harness.target.set_fault(tenant, call, delay_before=0.3)
-        async with self.at_work:
-            self.lives[tenant] = [await self._operation(tenant, *step) for step in operations]
+        async with self.slots:
+            self.jobs[tenant] = [await self._operation(tenant, *step) for step in operations]
 
-    async def check_lives(self) -> None:
+    async def check_tenants(self) -> None:
         """Compare each tenant with the ledger and the history."""
-        for tenant, jobs in self.lives.items():
+        for tenant, jobs in self.jobs.items():
             resources = await self.harness.target.resources(tenant)
             versions = [json.loads(resource["document"])["version"] for resource in resources]
             rows = await self.harness.target.rows(tenant)
-            acts = [row for row in rows if row["outcome"] == "asked" and row["call"] != "inspect"]
-            expected = [] if len(jobs) > len(LIFE) else [LIFE[-1][1]]
+            acts = [
+                row for row in rows if row["outcome"] == "received" and row["call"] != "inspect"
+            ]
+            expected = [] if len(jobs) > len(OPERATIONS) else [OPERATIONS[-1][1]]
             self.counts["asked for twice"] += max(0, len(acts) - len(jobs))
             self.counts["doubled"] += len(versions) > 1
             self.counts["lost"] += versions != expected or not await self._has_all_ends(
@@ -73,38 +75,38 @@ class ClusterLoad:
     async def _has_all_ends(self, tenant: str, jobs: Collection[str]) -> bool:
         """Wait until the history has the end of each job."""
 
-        async def look() -> bool:
+        async def check() -> bool:
             history = await self.harness.history(tenant)
             return {
                 transition["execution_id"] for transition in history if transition["ended_at"]
             } >= set(jobs)
 
         try:
-            return await wait_for(look)
+            return await wait_for(check)
         except AssertionError:
             return False
 
     async def wait_share(self, part: float) -> None:
         """Wait until this share of all operations has ended."""
-        total = TENANTS * len(LIFE) + (TENANTS + 2) // 3
+        total = TENANTS * len(OPERATIONS) + (TENANTS + 2) // 3
         async with self.progress:
             await self.progress.wait_for(lambda: len(self.seconds) >= part * total)
 
     async def _operation(self, tenant: str, operation: str, version: int) -> str:
         begun = monotonic()
         self.in_flight += 1
-        job = await self._sent(tenant, operation, version)
+        job = await self._send(tenant, operation, version)
         answer = await self._answer(job)
         self.in_flight -= 1
         self.counts["failed"] += answer["state"] != "succeeded"
-        # If a worker is killed after the effect of a call, the next attempt finds the resource done.
+        # If a worker is killed after the effect of a call, the next attempt finds nothing to do.
         self.counts["found done"] += answer["output"]["status"] in ("unchanged", "absent")
         async with self.progress:
             self.seconds.append(monotonic() - begun)
             self.progress.notify_all()
         return job
 
-    async def _sent(self, tenant: str, operation: str, version: int) -> str:
+    async def _send(self, tenant: str, operation: str, version: int) -> str:
         while True:
             try:
                 return await self.harness.send(tenant, operation, version=version)
@@ -141,23 +143,23 @@ async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
 ) -> None:
     harness = Harness(restate=nodes, target=target, http=http, folder=tmp_path)
     ports = [free_port(), free_port()]
-    async with run_balancer(f"127.0.0.1:{port}" for port in ports) as front:
+    async with run_balancer(f"127.0.0.1:{port}" for port in ports) as proxy:
         try:
             workers = []
             for port in ports:
                 config = harness.config(port=port)
-                config["workflow"]["restate"]["worker_advertised_url"] = front.url
+                config["workflow"]["restate"]["worker_advertised_url"] = proxy.url
                 workers.append(await (await harness.launch(config)).wait_registered())
             load = ClusterLoad(harness=harness)
-            async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as lives:
+            async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as jobs:
                 for number in range(TENANTS):
-                    lives.create_task(load.run_tenant(number))
+                    jobs.create_task(load.run_tenant(number))
                 await load.wait_share(0.25)
                 in_flight = load.in_flight
                 await asyncio.gather(nodes.nodes[0].kill(), workers[0].kill())
                 await load.wait_share(0.6)
                 await asyncio.gather(nodes.nodes[0].start(), harness.restart(workers[0]))
-            await load.check_lives()
+            await load.check_tenants()
         finally:
             await harness.aclose()
 
@@ -167,11 +169,11 @@ async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
         **{key: load.counts[key] for key in ("sent again", "asked again")},
         "p50 in s": round(median(load.seconds), 2),
         "longest in s": round(max(load.seconds), 2),
-        # These requests were cut before their effect, and after it.
+        # Kills interrupted these requests before their effect, and after it.
         **{key: load.counts[key] for key in ("asked for twice", "found done")},
         **{key: load.counts[key] for key in ("failed", "lost", "doubled")},
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in figures.items())
-    print(f"\n{table}")  # noqa: T201  # the figures are what it is for
+    print(f"\n{table}")  # noqa: T201  # the documents show these figures
     assert in_flight >= 20
     assert not any(load.counts[key] for key in ("failed", "lost", "doubled")), table

@@ -1,4 +1,4 @@
-"""A job that kills its worker at each attempt is set apart; a harmless one is delayed once."""
+"""A job that kills its worker at each attempt is set apart; a harmless job is delayed once."""
 
 import asyncio
 import re
@@ -68,19 +68,19 @@ async def failures(harness: Harness, job: str) -> list[str]:
 async def wait_set_apart(harness: Harness, job: str, pause: float) -> None:
     """Wait until a job was set apart for this long."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         return any(f"{APART} {pause:g} s" in failure for failure in await failures(harness, job))
 
-    await wait_for(look, within=120)
+    await wait_for(check, within=120)
 
 
 async def wait_ended(harness: Harness, job: str) -> dict[str, Any]:
     """Wait for the answer of a job that may need several workers."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         return bool((await harness.wait_row(job))["status"] == "completed")
 
-    await wait_for(look, within=120)
+    await wait_for(check, within=120)
     return await harness.wait_done(job)
 
 
@@ -180,9 +180,9 @@ async def test_behind_one_address_each_try_costs_one_worker_and_not_all(harness:
     configs = [harness.config(), harness.config()]
     addresses = [config["workflow"]["restate"]["worker_address"] for config in configs]
     async with (
-        run_balancer(addresses) as front,
-        supervise(harness, _with_advertised_url(configs[0], front.url)) as first,
-        supervise(harness, _with_advertised_url(configs[1], front.url)) as second,
+        run_balancer(addresses) as proxy,
+        supervise(harness, _with_advertised_url(configs[0], proxy.url)) as first,
+        supervise(harness, _with_advertised_url(configs[1], proxy.url)) as second,
     ):
         await wait_for(lambda: _is_registered(first))
         await wait_for(lambda: _is_registered(second))

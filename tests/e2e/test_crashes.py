@@ -65,23 +65,23 @@ async def test_a_worker_killed_inside_resolve_leaves_one_resource(
     harness: Harness, where: str
 ) -> None:
     tenant = harness.tenant()
-    asked: list[str] = []
+    requests: list[str] = []
 
     def answer(request: Request) -> Response:
-        asked.append(request.path)
-        if len(asked) == 1:
+        requests.append(request.path)
+        if len(requests) == 1:
             threading.Event().wait(1.0)
         body = {"id": tenant, "provider": "target", "desired_config": {"version": 1}}
         return Response(json.dumps(body), 200, content_type="application/json")
 
-    async def look() -> bool:
-        return bool(asked)
+    async def check() -> bool:
+        return bool(requests)
 
     with HTTPServer(threaded=True) as landlord:
         landlord.expect_request(re.compile("/v1/.*")).respond_with_handler(answer)
         worker = await harness.worker(api=landlord.url_for("/"))
         job = await harness.send(tenant, "provision", version=1)
-        await wait_for(look)
+        await wait_for(check)
 
         await worker.kill()
         await _start_successor(harness, worker, where)
@@ -178,12 +178,12 @@ async def test_a_step_that_hangs_is_retried_after_its_timeout(harness: Harness) 
 async def _has_acted(harness: Harness, tenant: str, call: str, delay: str) -> None:
     """Wait for the effect of the call, if the delay comes after it."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         rows = await harness.target.rows(tenant)
-        return any(row["call"] == call and row["outcome"] != "asked" for row in rows)
+        return any(row["call"] == call and row["outcome"] != "received" for row in rows)
 
     if delay == "delay_after":
-        await wait_for(look)
+        await wait_for(check)
 
 
 async def _versions(harness: Harness, tenant: str) -> list[int]:

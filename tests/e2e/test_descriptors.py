@@ -1,4 +1,4 @@
-"""With many more jobs than file descriptors, all jobs are done, probes answer, the log stays short."""
+"""With many more jobs than file descriptors all jobs end, probes answer, and the log stays short."""
 
 import asyncio
 import resource
@@ -14,7 +14,7 @@ from landlord_test_target.harness import Harness, Worker, wait_for
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux'")
 
 LONGEST_LOG = 5_000_000
-"""Bytes."""
+"""Maximum bytes of a worker's log."""
 
 
 async def launch(harness: Harness, soft: int, hard: int, worker: Worker | None = None) -> Worker:
@@ -31,7 +31,7 @@ async def check_liveness(harness: Harness, worker: Worker) -> AsyncIterator[None
     """Check each second that the worker answers its liveness probe within a second."""
     answers: list[int] = []
 
-    async def look() -> None:
+    async def probe() -> None:
         while True:
             began = monotonic()
             async with (
@@ -41,13 +41,13 @@ async def check_liveness(harness: Harness, worker: Worker) -> AsyncIterator[None
                 answers.append(response.status)
             await asyncio.sleep(max(0.0, 1.0 - (monotonic() - began)))
 
-    looking = asyncio.create_task(look())
+    probing = asyncio.create_task(probe())
     try:
         yield
     finally:
-        looking.cancel()
-        await asyncio.wait((looking,))
-    assert looking.cancelled(), "a probe had no answer in time"
+        probing.cancel()
+        await asyncio.wait((probing,))
+    assert probing.cancelled(), "a probe had no answer in time"
     assert answers
     assert set(answers) == {200}
 
@@ -63,12 +63,12 @@ async def wait_all_done(harness: Harness, count: int) -> None:
         f" WHERE target_service_name = '{harness.service}'"
     )
 
-    async def look() -> bool:
+    async def check() -> bool:
         rows = await harness.admin.query(sql)
         assert len(rows) >= count
         return all(row["status"] == "completed" for row in rows)
 
-    await wait_for(look, 60 + count / 5)
+    await wait_for(check, 60 + count / 5)
     rows = await harness.admin.query(sql)
     assert {row["completion_result"] for row in rows} == {"success"}
 

@@ -46,7 +46,7 @@ class Matrix:
     rows: list[str] = attrs.field(factory=list)
 
     async def drain_and_measure(
-        self, cell: str, worker: Worker, *signals: int, drain: int = DRAIN, note: str = ""
+        self, situation: str, worker: Worker, *signals: int, drain: int = DRAIN, note: str = ""
     ) -> Exit:
         """Send the signals, each after the worker logged the one before, and measure the exit."""
         for number in signals[:-1]:
@@ -57,7 +57,7 @@ class Matrix:
         end = Exit(code=await worker.wait_ended(120), seconds=monotonic() - since)
         # A shell shows death by a signal as 128 plus its number.
         exit_code = end.code if end.code >= 0 else 128 - end.code
-        self.add_row(cell, drain, exit_code, f"{end.seconds:.2f} s", note)
+        self.add_row(situation, drain, exit_code, f"{end.seconds:.2f} s", note)
         return end
 
     def add_row(self, *columns: object) -> None:
@@ -76,27 +76,27 @@ def matrix() -> Iterator[Matrix]:
 
 async def end_idle_workers(harness: Harness, times: int) -> list[Exit]:
     """Start a worker, run one job and end the worker, this many times."""
-    ends = []
+    exits = []
     config = harness.config(drain_timeout=f"{DRAIN}s", compute_provider="mock")
     for _ in range(times):
         worker = await (await harness.launch(config)).wait_registered()
         assert await harness.run(harness.tenant(), "provision", "mock") == "created"
         since = monotonic()
-        ends.append(Exit(code=await worker.terminate(), seconds=monotonic() - since))
-    return ends
+        exits.append(Exit(code=await worker.terminate(), seconds=monotonic() - since))
+    return exits
 
 
 @pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.long)])
 async def test_an_idle_worker_ends_with_0_and_waits_for_nothing(
     harness: Harness, matrix: Matrix, times: int
 ) -> None:
-    ends = await end_idle_workers(harness, times)
+    exits = await end_idle_workers(harness, times)
 
-    seconds = sorted(end.seconds for end in ends)
+    seconds = sorted(end.seconds for end in exits)
     quick = sum(duration < 1 for duration in seconds)
     spread = f"{seconds[len(seconds) // 2]:.2f} s, at most {seconds[-1]:.2f} s"
     matrix.add_row("idle, after a job", DRAIN, 0, spread, f"{quick} of {times} within a second")
-    assert {end.code for end in ends} == {0}
+    assert {end.code for end in exits} == {0}
     assert seconds[-1] < SOON
     assert times < 100 or quick == times
 
@@ -112,8 +112,8 @@ async def test_steps_in_flight_end_and_their_jobs_continue_on_another_worker(
     jobs = [await harness.send(tenant, "provision", version=1) for tenant in tenants]
     await asyncio.gather(*(harness.target.wait_called(tenant, "create") for tenant in tenants))
 
-    cell, seen = f"ten {kind} steps ({delay} s) in flight", "all ended, none was repeated"
-    end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, note=seen)
+    situation, observed = f"ten {kind} steps ({delay} s) in flight", "all ended, none was repeated"
+    end = await matrix.drain_and_measure(situation, worker, signal.SIGTERM, note=observed)
 
     assert (end.code, end.seconds < SOON) == (0, True)
     assert not any(line["message"] == "step cancelled" for line in worker.log_lines())
@@ -138,19 +138,21 @@ async def test_a_hung_step_is_cancelled_at_the_deadline_and_completed_by_another
 ) -> None:
     worker, tenant, job = await start_hung_job(harness, drain_timeout=f"{SHORT}s")
 
-    cell, seen = (
+    situation, observed = (
         "a hung step in flight",
         "cancelled and named; another worker ended it: one resource",
     )
-    end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, drain=SHORT, note=seen)
+    end = await matrix.drain_and_measure(
+        situation, worker, signal.SIGTERM, drain=SHORT, note=observed
+    )
     await harness.restart(worker)
     await harness.target.wait_called(tenant, "create", 2)
     await harness.target.set_fault(tenant, "create", hold=0)
 
     assert end.code == 0
     assert SHORT <= end.seconds < SHORT + LATE
-    (cut,) = await worker.wait_logged("step cancelled")
-    assert (cut["step"], cut["tenant"], cut["execution_id"]) == ("apply", tenant, job)
+    (event,) = await worker.wait_logged("step cancelled")
+    assert (event["step"], event["tenant"], event["execution_id"]) == ("apply", tenant, job)
     await worker.wait_logged("requests to targets were cut at the drain's deadline")
     await harness.wait_done(job)
     assert len(await harness.target.resources(tenant)) == 1
@@ -165,11 +167,11 @@ async def test_a_second_signal_ends_a_worker_that_drains_at_once(
 ) -> None:
     worker, tenant, job = await start_hung_job(harness, drain_timeout=f"{DRAIN}s")
 
-    cell, seen = (
+    situation, observed = (
         f"a hung step in flight, a second signal ({second.name})",
         "another worker ended it",
     )
-    end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, second, note=seen)
+    end = await matrix.drain_and_measure(situation, worker, signal.SIGTERM, second, note=observed)
     await harness.restart(worker)
     await harness.target.set_fault(tenant, "create", hold=0)
 
@@ -183,8 +185,8 @@ async def test_a_drain_does_not_wait_for_a_held_job(harness: Harness, matrix: Ma
     held = await harness.send(harness.tenant(), "provision", version=13)
     await harness.wait_held(held, "must not be 13")
 
-    cell, seen = "a held job", "the job stays held"
-    end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, note=seen)
+    situation, observed = "a held job", "the job stays held"
+    end = await matrix.drain_and_measure(situation, worker, signal.SIGTERM, note=observed)
 
     assert (end.code, end.seconds < SOON) == (0, True)
     assert (await harness.wait_row(held))["status"] in ("backing-off", "running", "scheduled")
@@ -231,7 +233,7 @@ async def test_a_drain_does_not_wait_for_an_admin_api_that_does_not_answer(
             admin.silent = True
         await asyncio.wait_for(admin.request_ignored.wait(), 30)
 
-        cell = f"{when}, and the admin API does not answer"
-        end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM)
+        situation = f"{when}, and the admin API does not answer"
+        end = await matrix.drain_and_measure(situation, worker, signal.SIGTERM)
 
     assert (end.code, end.seconds < SOON) == (0, True)

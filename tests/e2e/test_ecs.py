@@ -30,17 +30,17 @@ async def test_a_tenant_on_ecs_is_created_moved_to_another_cluster_and_deleted(
     await worker(harness, server)
     tenant = harness.tenant()
     here = server.config()
-    there = here | {"cluster_arn": server.cluster()}
+    elsewhere = here | {"cluster_arn": server.cluster()}
 
     created = await harness.wait_done(await harness.send(tenant, "provision", **here))
-    moved = await harness.wait_done(await harness.send(tenant, "update", **there))
-    active = [server.service(config).status for config in (here, there)]
+    moved = await harness.wait_done(await harness.send(tenant, "update", **elsewhere))
+    active = [server.service(config).status for config in (here, elsewhere)]
     deleted = await harness.wait_done(await harness.send(tenant, "delete"))
 
     outputs = (created["output"], moved["output"], deleted["output"])
     assert [output["status"] for output in outputs] == ["created", "created", "deleted"]
     assert active == ["INACTIVE", "ACTIVE"]
-    assert server.service(there).status == "INACTIVE"
+    assert server.service(elsewhere).status == "INACTIVE"
 
 
 async def test_a_worker_killed_during_a_rollout_leaves_it_to_another(

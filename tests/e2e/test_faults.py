@@ -37,58 +37,58 @@ class Size:
     """The size of a campaign; times are seconds.
 
     Attributes:
-        frozen: Duration of a worker's freeze; always longer than ``step_timeout``.
+        freeze_duration: Duration of a worker's freeze; always longer than ``step_timeout``.
         skew: The largest difference between two clocks.
         late: The share of jobs that are delivered late.
-        held_back: The delay of a late job.
+        late_delay: The delay of a late job.
         disk: Mebibytes of the disk under restate-server.
-        quiet: The limit for all jobs to end after the last fault.
+        quiet_timeout: The limit for all jobs to end after the last fault.
     """
 
     is_long: bool
     kills: int
     freezes: int
-    frozen: tuple[float, float]
+    freeze_duration: tuple[float, float]
     step_timeout: float
     carry: float
     skew: float
     late: float
-    held_back: tuple[float, float]
+    late_delay: tuple[float, float]
     disk: int
     outage: float
-    quiet: float
+    quiet_timeout: float
 
     @classmethod
-    def of(cls, config: pytest.Config) -> "Size":
+    def from_options(cls, config: pytest.Config) -> "Size":
         kills, freezes = config.getoption("kills", 8), config.getoption("freezes", 2)
         if kills < LONG:
             return cls(
                 is_long=False,
                 kills=kills,
                 freezes=freezes,
-                frozen=(6.0, 8.0),
+                freeze_duration=(6.0, 8.0),
                 step_timeout=5.5,
                 carry=1.0,
                 skew=5.0,
                 late=0.1,
-                held_back=(1.0, 5.0),
+                late_delay=(1.0, 5.0),
                 disk=700,
                 outage=0.0,
-                quiet=120.0,
+                quiet_timeout=120.0,
             )
         return cls(
             is_long=True,
             kills=kills,
             freezes=freezes,
-            frozen=(20.0, 90.0),
+            freeze_duration=(20.0, 90.0),
             step_timeout=10.0,
             carry=5.0,
             skew=30.0,
             late=0.05,
-            held_back=(2.0, 40.0),
+            late_delay=(2.0, 40.0),
             disk=3000,
             outage=40.0,
-            quiet=300.0,
+            quiet_timeout=300.0,
         )
 
 
@@ -107,15 +107,15 @@ def target(tmp_path: Path, http: aiohttp.ClientSession) -> Iterator[Target]:
 
 @pytest.fixture
 def size(pytestconfig: pytest.Config) -> Size:
-    return Size.of(pytestconfig)
+    return Size.from_options(pytestconfig)
 
 
 @pytest.fixture
 def disk(size: Size, tmp_path: Path) -> Iterator[SmallDisk | None]:
     """Mount a small disk under restate-server, if that is possible."""
-    with ExitStack() as ends:
+    with ExitStack() as stack:
         folder = tmp_path / "disk"
-        yield None if NO_DISK else ends.enter_context(small_disk(folder, size.disk))
+        yield None if NO_DISK else stack.enter_context(small_disk(folder, size.disk))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -127,7 +127,7 @@ async def dedicated_restate(tmp_path: Path, disk: SmallDisk | None) -> AsyncIter
     await server.kill()
 
 
-def injector_on(
+def build_injector(
     campaign: Campaign, size: Size, load: Load, disk: SmallDisk | None, seed: int
 ) -> Injector:
     fault_times = FaultTimes(target=campaign.harness.target, load=load)
@@ -155,33 +155,33 @@ async def test_no_tenant_is_lost_duplicated_or_stuck_whatever_is_killed(
     )
     async with start_campaign(dedicated_harness, options) as campaign:
         load = Load(landlord=campaign.landlord, seed=seed, users=8)
-        injector = injector_on(campaign, size, load, disk, seed)
+        injector = build_injector(campaign, size, load, disk, seed)
         freezer = Freezer(
             fleet=campaign.fleets[0],
             fault_times=injector.fault_times,
             seed=seed,
             count=size.freezes,
-            duration=size.frozen,
+            duration=size.freeze_duration,
         )
-        campaign.late_dispatcher.share, campaign.late_dispatcher.delay = size.late, size.held_back
+        campaign.late_dispatcher.share, campaign.late_dispatcher.delay = size.late, size.late_delay
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run())
             await injector.run(operations, group.create_task(freezer.run()))
             load.enough.set()
         await dedicated_harness.target.set_random_faults(seed)
-        await campaign.wait_no_open_job(within=size.quiet)
+        await campaign.wait_no_open_job(within=size.quiet_timeout)
         judge = Judge(campaign=campaign, load=load, faults=injector.fault_times.faults)
         findings = await judge.findings()
         sys.stdout.write(f"\n{report(load, injector, judge, findings)}\n")
         if NO_DISK:
             sys.stdout.write(f"no full disk: {NO_DISK}\n")
-        stories = [await judge.timeline(finding) for finding in findings[:5]]
+        timelines = [await judge.timeline(finding) for finding in findings[:5]]
 
     slow = [finding for finding in findings if finding.oracle == "slow"]
     wrong = [finding for finding in findings if finding.oracle != "slow"]
-    assert not wrong, "\n".join((f"seed {seed}", *stories))
+    assert not wrong, "\n".join((f"seed {seed}", *timelines))
     assert campaign.worker.is_running
-    hits = sum(each.hit_call for each in injector.fault_times.faults if each.is_kill)
+    hits = sum(fault.hit_call for fault in injector.fault_times.faults if fault.is_kill)
     # On a busy machine a call may be over before its kill comes (seen: 142 of 150, 4 of 5).
     assert hits >= 0.9 * injector.killed - 1
     if size.is_long:

@@ -1,4 +1,4 @@
-"""Each planted bug is found by its own oracle."""
+"""The judge finds each planted bug, and names it by the expected oracle."""
 
 import asyncio
 import shutil
@@ -99,7 +99,7 @@ async def test_work_that_continues_too_late_after_a_kill_is_found(harness: Harne
 async def test_a_job_that_is_missing_in_the_history_is_found(harness: Harness) -> None:
     options = CampaignOptions(resync_after=0, worker={"history_retention": "1ms"})
 
-    assert "not written down" in oracles(await judge_tenants(harness, options))
+    assert "not recorded" in oracles(await judge_tenants(harness, options))
 
 
 async def test_a_job_that_fails_by_itself_is_found(harness: Harness) -> None:
@@ -113,7 +113,7 @@ async def test_a_job_that_fails_by_itself_is_found(harness: Harness) -> None:
 
 
 async def test_a_request_that_outlives_its_job_is_found(harness: Harness) -> None:
-    options = CampaignOptions(bug="never asks", resync_after=0)
+    options = CampaignOptions(bug="unchecked", resync_after=0)
     async with start_campaign_with_judge(harness, options) as (campaign, judge):
         workers = campaign.fleets[0]
         frozen = campaign.worker
@@ -128,7 +128,7 @@ async def test_a_request_that_outlives_its_job_is_found(harness: Harness) -> Non
         # Restate would reuse its open connections to the frozen worker.
         workers.proxy.cut()
         await delete_tenant(judge, tenant)
-        # The cut released the request, and the case has to wait as long as a request may be in flight.
+        # `cut` lets the held request continue. It may be in flight for this long.
         await asyncio.sleep(LONGEST_ON_THE_WIRE)
         workers.thaw(frozen)
         await harness.target.wait_called(tenant, "create")

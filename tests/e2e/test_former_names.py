@@ -27,9 +27,9 @@ async def test_records_under_the_former_names_are_reported_with_instructions_tha
         assert (
             f"tenants' records under the previous name {harness.service}Turn" in refused["reason"]
         )
-        (way,) = (word for word in refused["reason"].split() if "?force=true" in word)
+        (removal_url,) = (word for word in refused["reason"].split() if "?force=true" in word)
 
-        async with harness.http.delete(way.removesuffix(".")) as response:
+        async with harness.http.delete(removal_url.removesuffix(".")) as response:
             assert response.status < 300
 
         await worker.wait_registered()

@@ -63,43 +63,43 @@ class Fuzzing:
                 continue
             now.append((body, self.oracle.expect(request)))
             busy.update({request.tenant} if request else ())
-        await self._carried_out(now)
+        await self._run_and_compare(now)
         return later
 
-    async def _carried_out(self, bodies: list[tuple[bytes, Expected]]) -> None:
-        jobs = await self._dispatched(bodies)
+    async def _run_and_compare(self, bodies: list[tuple[bytes, Expected]]) -> None:
+        jobs = await self._dispatch(bodies)
         verdicts = await wait_for(lambda: self._verdicts(list(jobs)), 120)
         wrong = [
-            (self.oracle.tenants.get(jobs[job].tenant), jobs[job], said)
-            for job, said in verdicts.items()
-            if not said.startswith(jobs[job].verdict)
+            (self.oracle.tenants.get(jobs[job].tenant), jobs[job], verdict)
+            for job, verdict in verdicts.items()
+            if not verdict.startswith(jobs[job].verdict)
         ]
         assert wrong == []
-        self.results.update(said.partition(":")[0] for said in verdicts.values())
-        held = (job for job, said in verdicts.items() if said.startswith("held"))
+        self.results.update(verdict.partition(":")[0] for verdict in verdicts.values())
+        held = (job for job, verdict in verdicts.items() if verdict.startswith("held"))
         await asyncio.gather(*(self.harness.dispatcher.kill(job) for job in held))
         await self._compare([expected for expected in jobs.values() if expected.tenant])
 
-    async def _compare(self, round_: list[Expected]) -> None:
+    async def _compare(self, round_results: list[Expected]) -> None:
         """Compare the target and the records with the oracle's state."""
-        for expected in round_:
+        for expected in round_results:
             self.oracle.remember(expected)
-        there: dict[str, set[Resource]] = {}
-        for row in await self.harness.target.rows_of_all("resources"):
+        placements: dict[str, set[Resource]] = {}
+        for row in await self.harness.target.rows_of_all_tenants("resources"):
             digest = json.loads(row["document"])["config_hash"]
             actual = Resource(row["engine"], row["location"], digest)
-            there.setdefault(row["tenant"], set()).add(actual)
-        for expected in round_:
+            placements.setdefault(row["tenant"], set()).add(actual)
+        for expected in round_results:
             desired = self.oracle.tenants.get(expected.tenant)
             on_target = {desired} if desired and desired.engine != "mock" else set()
-            assert there.get(expected.tenant, set()) == on_target, expected
-        ended = (expected.tenant for expected in round_ if expected.changes)
-        await asyncio.gather(*map(self._recorded, ended))
+            assert placements.get(expected.tenant, set()) == on_target, expected
+        ended = (expected.tenant for expected in round_results if expected.changes)
+        await asyncio.gather(*map(self._wait_recorded, ended))
 
-    async def _recorded(self, tenant: str) -> None:
+    async def _wait_recorded(self, tenant: str) -> None:
         desired = self.oracle.tenants[tenant]
 
-        async def look() -> bool:
+        async def check() -> bool:
             status = await self.harness.status(tenant)
             locations = {
                 (placement["engine"], placement["location"]) for placement in status["placements"]
@@ -109,9 +109,9 @@ class Fuzzing:
                 last["ended_at"] and last["config_hash"] == (desired.config_hash if desired else "")
             )
 
-        await wait_for(look)
+        await wait_for(check)
 
-    async def _dispatched(self, bodies: list[tuple[bytes, Expected]]) -> dict[str, Expected]:
+    async def _dispatch(self, bodies: list[tuple[bytes, Expected]]) -> dict[str, Expected]:
         unsent = iter(bodies)
         jobs: dict[str, Expected] = {}
 

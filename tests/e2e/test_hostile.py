@@ -24,14 +24,14 @@ Verdict = tuple[str, str]
 async def verdict(harness: Harness, execution_id: str) -> Verdict:
     """Return the job's result, or the reason why it is held."""
 
-    async def look() -> Verdict | None:
+    async def check() -> Verdict | None:
         row = await harness.wait_row(execution_id)
         if row["status"] == "completed":
             return row["completion_result"], row.get("completion_failure", "")
-        said = row.get("last_failure", "")
-        return ("held", said) if row["status"] == "backing-off" and said else None
+        failure = row.get("last_failure", "")
+        return ("held", failure) if row["status"] == "backing-off" and failure else None
 
-    ended = await wait_for(look)
+    ended = await wait_for(check)
     assert ended is not None
     return ended
 
@@ -43,21 +43,21 @@ async def test_a_tenant_may_be_called_anything(harness: Harness) -> None:
     async def run_lifecycle(tenant: str) -> list[str]:
         outcomes = []
         for operation, version in (("provision", 1), ("update", 2), ("delete", 2)):
-            send_config = body(tenant, json.dumps({"version": version}).encode(), operation)
-            answer = await harness.wait_done(await harness.dispatcher.dispatch(send_config))
+            raw = body(tenant, json.dumps({"version": version}).encode(), operation)
+            answer = await harness.wait_done(await harness.dispatcher.dispatch(raw))
             outcomes.append(answer["output"]["status"])
         assert await harness.wait_outcomes(tenant, 3) == outcomes
         assert {row["tenant"] for row in await harness.target.rows(tenant)} == {tenant}
         assert await harness.target.resources(tenant) == []
         return outcomes
 
-    lives = await asyncio.gather(*(run_lifecycle(tenant) for tenant in tenants.values()))
+    all_outcomes = await asyncio.gather(*(run_lifecycle(tenant) for tenant in tenants.values()))
 
     expected = ["created", "updated", "deleted"]
     assert {
-        name: run_lifecycle
-        for name, run_lifecycle in zip(tenants, lives, strict=True)
-        if run_lifecycle != expected
+        name: outcomes
+        for name, outcomes in zip(tenants, all_outcomes, strict=True)
+        if outcomes != expected
     } == {}
     logged = [json.loads(line) for line in worker.log_text().splitlines()]
     done = [line["tenant"] for line in logged if line["message"] == "job completed"]
@@ -76,10 +76,10 @@ async def test_any_configuration_is_applied_refused_or_held(harness: Harness, en
     verdicts = await asyncio.gather(*(send_config(config) for config in CONFIGS.values()))
 
     assert [
-        (name, result, said)
-        for name, (result, said) in zip(CONFIGS, verdicts, strict=True)
-        if not (result == "success" or said.startswith("[400]") or "LE402: " in said)
-        or len(said) > 5000
+        (name, result, failure)
+        for name, (result, failure) in zip(CONFIGS, verdicts, strict=True)
+        if not (result == "success" or failure.startswith("[400]") or "LE402: " in failure)
+        or len(failure) > 5000
     ] == []
     assert all(json.loads(line)["message"] for line in worker.log_text().splitlines())
 
@@ -102,10 +102,10 @@ async def test_in_the_text_format_control_characters_are_escaped(harness: Harnes
 async def test_a_name_that_no_tenant_can_have_ends_with_400(harness: Harness) -> None:
     await harness.worker()
 
-    send_config = b'{"tenant_id": "' + b"x" * 513 + b'"}'
-    result, said = await verdict(harness, await harness.dispatcher.dispatch(send_config))
+    raw = b'{"tenant_id": "' + b"x" * 513 + b'"}'
+    result, failure = await verdict(harness, await harness.dispatcher.dispatch(raw))
 
-    assert (result, said[:5]) == ("failure", "[400]")
+    assert (result, failure[:5]) == ("failure", "[400]")
 
 
 @pytest.mark.long
@@ -117,15 +117,15 @@ async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(harness: H
     # A parsed body of this size would take twenty times its size in memory.
     raw = b'{"a": [' + b"[]," * (4 * MIB) + b"[]]}"
 
-    async def sample_memory_until(look: Callable[[], Awaitable[Any]]) -> None:
+    async def watch_memory_until(check: Callable[[], Awaitable[Any]]) -> None:
         nonlocal most
-        while not await look():
+        while not await check():
             most = max(most, process.memory_info().rss)
             await asyncio.sleep(0.02)
 
     jobs = [await harness.dispatcher.dispatch(body(harness.tenant(), raw)) for _ in range(2)]
     for job in jobs:
-        await asyncio.wait_for(sample_memory_until(lambda job=job: _is_held(harness, job)), 60)  # type: ignore[misc]
+        await asyncio.wait_for(watch_memory_until(lambda job=job: _is_held(harness, job)), 60)  # type: ignore[misc]
 
     assert most - before < 150 * MIB
     assert await harness.run(harness.tenant(), "provision", "mock") == "created"
@@ -133,12 +133,12 @@ async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(harness: H
 
 async def test_a_body_larger_than_restate_takes_never_reaches_the_worker(harness: Harness) -> None:
     await harness.worker()
-    send_config = body(harness.tenant(), b'"' + b"x" * (33 * MIB) + b'"')
+    raw = body(harness.tenant(), b'"' + b"x" * (33 * MIB) + b'"')
 
     url = f"{harness.restate.endpoint}/{harness.service}/execute/send"
     # Restate answers 413 or closes the connection.
     with suppress(aiohttp.ClientOSError):
-        async with harness.http.post(url, data=BytesIO(send_config)) as response:
+        async with harness.http.post(url, data=BytesIO(raw)) as response:
             assert response.status == 413
 
     sql = f"SELECT id FROM sys_invocation WHERE target_service_name = '{harness.service}'"

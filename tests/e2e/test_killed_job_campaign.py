@@ -1,6 +1,6 @@
-"""Jobs that are killed while their requests are late or their worker is frozen, and the jobs after them.
+"""Jobs are killed while their requests are late or their worker is frozen; another job follows.
 
-A plain run plays two cases. `nox -s killed_jobs -- --seed 7` plays forty with a step_timeout of 20 s.
+A plain run has two cases. `nox -s killed_jobs -- --seed 7` runs forty with a step_timeout of 20 s.
 """
 
 import asyncio
@@ -27,13 +27,17 @@ from landlord_test_target.killed_jobs.ledger_target import MOMENTS, LedgerTarget
 AT_ONCE = 8
 
 
-Play = Callable[[LedgerTarget, bool], AbstractAsyncContextManager[CaseEnvironment]]
+StartEnvironment = Callable[[LedgerTarget, bool], AbstractAsyncContextManager[CaseEnvironment]]
 
 
 async def run_all_cases(
-    name: str, target: Target, config: pytest.Config, folder: Path, start_environment: Play
+    name: str,
+    target: Target,
+    config: pytest.Config,
+    folder: Path,
+    start_environment: StartEnvironment,
 ) -> None:
-    """Play half of the cases with Landlord's API and half without, each with a frozen worker."""
+    """Run half of the cases with Landlord's API and half without, each with a frozen worker."""
     seed, count = config.getoption("seed"), config.getoption("cases")
     times = Timeouts(step_timeout=config.getoption("step_timeout"))
     case_target, cases = (
@@ -42,9 +46,9 @@ async def run_all_cases(
     )
 
     async def run_cases(cases: list[Case], *, api: bool) -> list[CaseRecord]:
-        still = draw_freezes(seed, ceil(len(cases) / AT_ONCE), times)
+        freezes = draw_freezes(seed, ceil(len(cases) / AT_ONCE), times)
         async with start_environment(case_target, api) as environment:
-            return await CaseRunner(environment=environment, at_once=AT_ONCE).run(cases, still)
+            return await CaseRunner(environment=environment, at_once=AT_ONCE).run(cases, freezes)
 
     half = len(cases) // 2
     case_records = await asyncio.gather(

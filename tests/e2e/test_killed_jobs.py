@@ -11,7 +11,7 @@ from landlord_test_target.tenant_api import Landlord
 
 SOON = "1s"
 QUICK = "3s"
-"""The worker's step_timeout: the last look comes after it."""
+"""The worker's step_timeout: the last check comes after it."""
 
 
 @pytest.fixture
@@ -79,16 +79,16 @@ async def _kill(
 
 
 async def _wait_quiet(harness: Harness) -> None:
-    """Wait until all resyncs have ended, and Restate has nothing left to run."""
+    """Wait until all resyncs have ended, and Restate has no open invocation."""
     sql = (
         f"SELECT id FROM sys_invocation WHERE target_service_name LIKE '{harness.service}%'"
         " AND status <> 'completed' AND target_handler_name <> 'forget'"
     )
 
-    async def look() -> bool:
+    async def check() -> bool:
         return not await harness.admin.query(sql)
 
-    await wait_for(look, within=60)
+    await wait_for(check, within=60)
 
 
 async def _tenants_to_be_forgotten(harness: Harness) -> Sequence[str]:
@@ -102,7 +102,7 @@ async def _tenants_to_be_forgotten(harness: Harness) -> Sequence[str]:
 
 
 async def _list_resources(harness: Harness, tenant: str) -> Sequence[tuple[str, int]]:
-    """List what serves the tenant, and check that the record names no other location."""
+    """List the tenant's resources, and check that the record names their engines and no other."""
     resources = await harness.target.resources(tenant)
     recorded = [location["engine"] for location in (await harness.status(tenant))["placements"]]
     assert [resource["engine"] for resource in resources] == recorded

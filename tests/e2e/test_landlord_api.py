@@ -1,4 +1,4 @@
-"""Landlord's API resolves engines; an API that is slow, odd or down never decides anything."""
+"""Landlord's API names the compute engine; a job waits while the API is slow, down or sends garbage."""
 
 import asyncio
 import json
@@ -21,9 +21,9 @@ class Landlord:
         self.tenants: dict[str, dict[str, object]] = {}
         self.resolving: list[str] = []
         self.confirming: list[str] = []
-        self.trouble: Response | None = None
-        self.quick = threading.Event()
-        self.quick.set()
+        self.failure: Response | None = None
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         server.expect_request("/v1/compute/config").respond_with_json(
             {"error": "Compute provider not available"}, status=400
         )
@@ -42,9 +42,9 @@ class Landlord:
         tenant = request.path.rsplit("/", 1)[1]
         confirming = request.headers.get("Cache-Control") == "no-cache"
         (self.confirming if confirming else self.resolving).append(tenant)
-        self.quick.wait()
-        if self.trouble is not None:
-            return self.trouble
+        self.may_answer.wait()
+        if self.failure is not None:
+            return self.failure
         if tenant not in self.tenants:
             return _json({"error": "Tenant not found"}, 404)
         return _json(self.tenants[tenant], 200)
@@ -60,7 +60,7 @@ def landlord() -> Iterator[Landlord]:
         yield Landlord(server)
 
 
-TROUBLE = {
+FAILURES = {
     "500": Response("oh", 500),
     "garbage": Response("<html>", 200),
     "a proxy's 404": Response("not found", 404),
@@ -68,19 +68,19 @@ TROUBLE = {
 }
 
 
-@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("failure", FAILURES)
 async def test_without_an_answer_the_job_waits_and_ends_when_the_api_returns(
-    harness: Harness, landlord: Landlord, trouble: str
+    harness: Harness, landlord: Landlord, failure: str
 ) -> None:
     await harness.worker(api=landlord.url)
     tenant = harness.tenant()
     landlord.set_tenant(tenant, "target2", version=1)
-    landlord.trouble = TROUBLE[trouble]
+    landlord.failure = FAILURES[failure]
 
     job = await harness.send(tenant, "provision", version=1)
     await harness.wait_held(job, "Landlord's API")
     assert await harness.target.resources(tenant) == []
-    landlord.trouble = None
+    landlord.failure = None
 
     assert (await harness.wait_done(job))["output"]["provider_type"] == "target2"
 
@@ -91,12 +91,12 @@ async def test_a_job_waits_for_a_slow_api(harness: Harness) -> None:
         await harness.worker(api=landlord.url)
         tenant = harness.tenant()
         landlord.set_tenant(tenant, "target2", version=1)
-        landlord.quick.clear()
+        landlord.may_answer.clear()
 
         job = await harness.send(tenant, "provision", version=1)
         await harness.wait_held(job, "no answer in time")
         assert await harness.target.resources(tenant) == []
-        landlord.quick.set()
+        landlord.may_answer.set()
 
         assert (await harness.wait_done(job))["output"]["provider_type"] == "target2"
 
@@ -120,7 +120,7 @@ async def test_a_cached_answer_is_used_while_the_api_is_down(
     tenant = harness.tenant()
     landlord.set_tenant(tenant, "target2", version=1)
     await harness.run(tenant, "provision", version=1)
-    landlord.trouble = TROUBLE["500"]
+    landlord.failure = FAILURES["500"]
 
     answer = await harness.wait_done(await harness.send(tenant, "provision", version=1))
 
@@ -221,7 +221,7 @@ async def test_a_job_that_waits_for_the_api_ends_once_a_younger_one_has_the_lock
 ) -> None:
     await harness.worker(api=landlord.url)
     tenant = harness.tenant()
-    landlord.trouble = TROUBLE["500"]
+    landlord.failure = FAILURES["500"]
     waiting = await harness.send(tenant, "provision", version=1)
     await harness.wait_held(waiting, "Landlord's API")
 
@@ -229,6 +229,6 @@ async def test_a_job_that_waits_for_the_api_ends_once_a_younger_one_has_the_lock
 
     # The API is still down, so only the record tells the older job that it is superseded.
     assert (await harness.wait_done(waiting))["state"] == "cancelled"
-    landlord.trouble = None
+    landlord.failure = None
     assert (await harness.wait_done(younger))["state"] == "succeeded"
     assert (await harness.target.document(tenant))["version"] == 2

@@ -29,14 +29,14 @@ class BlockableDispatcher:
 
     dispatcher: Dispatcher
     is_open: asyncio.Event = attrs.field(factory=asyncio.Event)
-    under_way: int = 0
+    dispatching: int = 0
     sent: list[str] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.is_open.set()
 
     async def dispatch(self, body: bytes) -> str:
-        self.under_way += 1
+        self.dispatching += 1
         await self.is_open.wait()
         self.sent.append(await self.dispatcher.dispatch(body))
         return self.sent[-1]
@@ -49,13 +49,13 @@ class BlockableDispatcher:
 
 
 @pytest.fixture
-def gate(harness: Harness) -> BlockableDispatcher:
+def dispatcher(harness: Harness) -> BlockableDispatcher:
     return BlockableDispatcher(harness.dispatcher)
 
 
 @pytest.fixture
 def run_landlord_without_worker(
-    harness: Harness, gate: BlockableDispatcher, http: aiohttp.ClientSession
+    harness: Harness, dispatcher: BlockableDispatcher, http: aiohttp.ClientSession
 ) -> RunLandlord:
     """Run Landlord without a worker."""
 
@@ -66,7 +66,7 @@ def run_landlord_without_worker(
             {name: TargetCompute(name, url) for name in ("target", "target2")}
         )
         async with landlord_in_memory(
-            gate, compute=compute, logger=RecordingLogger(), intervals=QUICK
+            dispatcher, compute=compute, logger=RecordingLogger(), intervals=QUICK
         ) as running:
             yield ApiUser(url=running.url, http=http)
 
@@ -116,20 +116,20 @@ async def test_a_tenant_may_be_called_anything(
         for name in NAMES:
             tenant = await landlord.create(name, compute_provider="target", version=1)
             ready = await landlord.wait_fields(tenant, status="ready")
-            made = await harness.target.resources(tenant)
+            resources = await harness.target.resources(tenant)
             await landlord.delete(tenant)
             await landlord.wait_removed(tenant)
             left = await harness.target.resources(tenant)
 
-            assert (ready["name"], len(made), left) == (name, 1, [])
+            assert (ready["name"], len(resources), left) == (name, 1, [])
 
 
 async def test_a_changed_configuration_replaces_a_job_that_backs_off(
-    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await harness.worker(api=landlord.url)
-        tenant = await created(harness, landlord, gate, refuse=-1)
+        tenant = await create_tenant(harness, landlord, dispatcher, refuse=-1)
         held = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
         await harness.target.set_fault(tenant, "create", refuse=0)
@@ -139,15 +139,15 @@ async def test_a_changed_configuration_replaces_a_job_that_backs_off(
     assert changed.status == 200
     assert (await harness.target.document(tenant))["version"] == 2
     killed = await harness.wait_status(held["workflow_execution_id"], "completed")
-    assert (killed["completion_result"], len(gate.sent)) == ("failure", 2)
+    assert (killed["completion_result"], len(dispatcher.sent)) == ("failure", 2)
 
 
 async def test_a_configuration_that_changes_during_a_run_is_applied_by_that_run(
-    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await harness.worker(api=landlord.url)
-        tenant = await created(harness, landlord, gate, delay_before=2)
+        tenant = await create_tenant(harness, landlord, dispatcher, delay_before=2)
         await harness.target.wait_called(tenant, "create")
 
         changed = await landlord.update(tenant, compute_provider="target", version=2)
@@ -156,16 +156,16 @@ async def test_a_configuration_that_changes_during_a_run_is_applied_by_that_run(
     assert changed.status == 200
     assert ready["desired_config"]["version"] == 2
     assert (await harness.target.document(tenant))["version"] == 2
-    (only,) = await harness.wait_ended(tenant, 1)
-    assert only["detail"] == "a newer configuration was applied"
+    (transition,) = await harness.wait_ended(tenant, 1)
+    assert transition["detail"] == "a newer configuration was applied"
 
 
 async def test_without_its_api_a_change_during_a_run_is_lost_as_landlord_loses_it(
-    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await harness.worker()
-        tenant = await created(harness, landlord, gate, delay_before=2)
+        tenant = await create_tenant(harness, landlord, dispatcher, delay_before=2)
         await harness.target.wait_called(tenant, "create")
 
         await landlord.update(tenant, compute_provider="target", version=2)
@@ -176,11 +176,11 @@ async def test_without_its_api_a_change_during_a_run_is_lost_as_landlord_loses_i
 
 
 async def test_a_delete_during_a_run_leaves_nothing(
-    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await harness.worker(api=landlord.url)
-        tenant = await created(harness, landlord, gate, delay_before=2)
+        tenant = await create_tenant(harness, landlord, dispatcher, delay_before=2)
         await harness.target.wait_called(tenant, "create")
         await landlord.wait_fields(tenant, status="provisioning")
 
@@ -193,22 +193,22 @@ async def test_a_delete_during_a_run_leaves_nothing(
 
 
 async def test_the_newer_of_two_dispatches_wins_after_landlord_forgot_the_first(
-    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await harness.worker(api=landlord.url)
-        gate.is_open.clear()
+        dispatcher.is_open.clear()
         tenant = await landlord.create("acme", compute_provider="target", version=1)
-        await wait_dispatching(gate)
+        await wait_dispatching(dispatcher)
 
         await landlord.update(tenant, compute_provider="target", version=2)
-        gate.is_open.set()
+        dispatcher.is_open.set()
         ready = await landlord.wait_fields(tenant, status="ready")
-        for job in gate.sent:
+        for job in dispatcher.sent:
             await harness.wait_status(job, "completed")
 
-    assert len(gate.sent) == 2
-    assert ready["status_message"].endswith(gate.sent[1])
+    assert len(dispatcher.sent) == 2
+    assert ready["status_message"].endswith(dispatcher.sent[1])
     assert (await harness.target.document(tenant))["version"] == 2
 
 
@@ -230,11 +230,11 @@ async def test_tenants_fail_without_a_worker_and_can_only_be_deleted_then(
 
 
 async def test_landlord_takes_a_job_killed_by_an_operator_for_a_success(
-    harness: Harness, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
+    harness: Harness, run_landlord_without_worker: RunLandlord, dispatcher: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await harness.worker(api=landlord.url)
-        tenant = await created(harness, landlord, gate, refuse=-1)
+        tenant = await create_tenant(harness, landlord, dispatcher, refuse=-1)
         held = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
         await harness.dispatcher.kill(held["workflow_execution_id"])
@@ -259,19 +259,19 @@ async def test_a_tenant_that_moves_to_another_engine_exists_only_once(
     ]
 
 
-async def created(
-    harness: Harness, landlord: ApiUser, gate: BlockableDispatcher, **faults: float
+async def create_tenant(
+    harness: Harness, landlord: ApiUser, dispatcher: BlockableDispatcher, **faults: float
 ) -> str:
     """Create a tenant whose target fails from the first request, and return the tenant's id."""
-    gate.is_open.clear()
+    dispatcher.is_open.clear()
     tenant = await landlord.create("acme", compute_provider="target", version=1)
     await harness.target.set_fault(tenant, "create", **faults)
-    gate.is_open.set()
+    dispatcher.is_open.set()
     return tenant
 
 
-async def wait_dispatching(gate: BlockableDispatcher) -> None:
-    async def look() -> bool:
-        return gate.under_way > 0
+async def wait_dispatching(dispatcher: BlockableDispatcher) -> None:
+    async def check() -> bool:
+        return dispatcher.dispatching > 0
 
-    await wait_for(look)
+    await wait_for(check)

@@ -16,9 +16,9 @@ AHEAD, BEHIND = 60.0, -60.0
 """The error in seconds of the clock of the node that accepted a job."""
 
 LATE = -16 * 60.0
-"""The shift of a late job in seconds, which replaces a real wait."""
+"""The shift of a late job's time of dispatch in seconds, so that no test has to wait for it."""
 
-DECIDED_WITHOUT = "without Landlord's API the time of dispatch decides about a delete"
+WARNING = "without Landlord's API the time of dispatch decides about a delete"
 
 
 @attrs.frozen
@@ -91,79 +91,79 @@ def delete(shift: float = 0.0) -> Job:
     return Job("delete", shift=shift)
 
 
-def case_of_removed(
+def expect_removed(
     *jobs: Job, answer_during: LandlordAnswer | None = None, is_api_down: bool = False
 ) -> Case:
     """Build a case of a tenant that Landlord does not know at the end."""
     return Case(jobs, answer_during=answer_during, is_api_down=is_api_down)
 
 
-def case_of_wanted(version: int, *jobs: Job, is_api_down: bool = False) -> Case:
-    """Build a case of a tenant for which Landlord always wants this version."""
-    word = LandlordAnswer(version=version)
+def expect_version(version: int, *jobs: Job, is_api_down: bool = False) -> Case:
+    """Build a case of a tenant for which Landlord always desires this version."""
+    answer = LandlordAnswer(version=version)
     return Case(
         jobs,
-        answer_during=word,
-        answer_after=word,
+        answer_during=answer,
+        answer_after=answer,
         remaining=("target", version),
         is_api_down=is_api_down,
     )
 
 
 CASES: Mapping[str, Case] = {
-    "a delete from a clock behind": case_of_removed(provision(), delete(BEHIND)),
-    "a delete after a job from a clock ahead": case_of_removed(provision(shift=AHEAD), delete()),
-    "a delete while Landlord archives": case_of_removed(
+    "a delete from a clock behind": expect_removed(provision(), delete(BEHIND)),
+    "a delete after a job from a clock ahead": expect_removed(provision(shift=AHEAD), delete()),
+    "a delete while Landlord archives": expect_removed(
         provision(shift=AHEAD), delete(BEHIND), answer_during=LandlordAnswer("archiving")
     ),
-    "a delete that Landlord did not mean yet": case_of_removed(
+    "a delete while Landlord updates": expect_removed(
         provision(shift=AHEAD), delete(BEHIND), answer_during=LandlordAnswer("updating")
     ),
-    "a delete that gave way, then archived": Case(
+    "a superseded delete, then archived": Case(
         (provision(shift=AHEAD), delete(BEHIND)),
         answer_during=LandlordAnswer(),
         answer_after=LandlordAnswer("archived"),
     ),
-    "a delete of nothing, then a late provision": case_of_removed(
+    "a delete of nothing, then a late provision": expect_removed(
         delete(AHEAD), provision(shift=LATE)
     ),
-    "a late provision from a clock ahead": case_of_removed(delete(BEHIND), provision(shift=AHEAD)),
-    "a late update after a delete": case_of_removed(
+    "a late provision from a clock ahead": expect_removed(delete(BEHIND), provision(shift=AHEAD)),
+    "a late update after a delete": expect_removed(
         provision(), update(2), delete(), update(3, LATE), update(4, AHEAD)
     ),
-    "a delete after a killed job from a clock ahead": case_of_removed(
+    "a delete after a killed job from a clock ahead": expect_removed(
         provision(shift=AHEAD, killed=True), delete(BEHIND)
     ),
-    "a delete during a job from a clock ahead": case_of_removed(
+    "a delete during a job from a clock ahead": expect_removed(
         provision(shift=AHEAD, is_superseded=True), delete(BEHIND)
     ),
-    "a delete while Landlord is silent": case_of_removed(
+    "a delete while Landlord is silent": expect_removed(
         provision(shift=AHEAD), delete(BEHIND), is_api_down=True
     ),
-    "a late provision while Landlord is silent": case_of_removed(
+    "a late provision while Landlord is silent": expect_removed(
         delete(AHEAD), provision(shift=LATE), is_api_down=True
     ),
-    "a late delete": case_of_wanted(1, provision(), delete(LATE)),
-    "a late delete from a clock ahead": case_of_wanted(1, provision(), delete(AHEAD)),
-    "a provision after a delete, from a clock behind": case_of_wanted(
+    "a late delete": expect_version(1, provision(), delete(LATE)),
+    "a late delete from a clock ahead": expect_version(1, provision(), delete(AHEAD)),
+    "a provision after a delete, from a clock behind": expect_version(
         2, delete(), provision(2, BEHIND)
     ),
-    "a provision after a delete, ahead of it": case_of_wanted(
+    "a provision after a delete, ahead of it": expect_version(
         2, provision(), delete(BEHIND), provision(2)
     ),
-    "a late update": case_of_wanted(3, provision(), update(3), update(2, LATE)),
-    "a late update from a clock ahead": case_of_wanted(3, provision(), update(3), update(2, AHEAD)),
-    "an update from a clock behind": case_of_wanted(3, provision(), update(2), update(3, BEHIND)),
-    "an update behind one that runs": case_of_wanted(
+    "a late update": expect_version(3, provision(), update(3), update(2, LATE)),
+    "a late update from a clock ahead": expect_version(3, provision(), update(3), update(2, AHEAD)),
+    "an update from a clock behind": expect_version(3, provision(), update(2), update(3, BEHIND)),
+    "an update behind one that runs": expect_version(
         3, provision(), update(2, AHEAD, is_superseded=True), update(3, BEHIND)
     ),
-    "an update after a killed one from a clock ahead": case_of_wanted(
+    "an update after a killed one from a clock ahead": expect_version(
         3, provision(), update(2, AHEAD, killed=True), update(3, BEHIND)
     ),
-    "a late update elsewhere": case_of_wanted(
+    "a late update elsewhere": expect_version(
         3, provision(), update(3), update(2, LATE, "target2")
     ),
-    "an update elsewhere from a clock ahead": case_of_wanted(
+    "an update elsewhere from a clock ahead": expect_version(
         3, provision(), update(3), update(2, AHEAD, "target2")
     ),
     "an update from a clock behind to another engine": Case(
@@ -174,21 +174,21 @@ CASES: Mapping[str, Case] = {
     ),
 }
 
-WITHOUT: Mapping[str, Case] = {
-    "a delete": case_of_removed(provision(), delete(1.0)),
-    "a delete from a clock behind": case_of_removed(provision(shift=AHEAD), delete(BEHIND)),
-    "a delete after a killed job": case_of_removed(
+CASES_WITHOUT_API: Mapping[str, Case] = {
+    "a delete": expect_removed(provision(), delete(1.0)),
+    "a delete from a clock behind": expect_removed(provision(shift=AHEAD), delete(BEHIND)),
+    "a delete after a killed job": expect_removed(
         provision(shift=AHEAD, killed=True), delete(BEHIND)
     ),
-    "a late provision": case_of_removed(provision(), delete(1.0), provision(2, LATE)),
-    "a late provision of nothing": case_of_removed(delete(1.0), provision(2, LATE)),
-    "a provision": case_of_wanted(2, delete(BEHIND), provision(2)),
-    "a late update": case_of_wanted(3, provision(), update(3), update(2, LATE)),
-    "an update after a killed one": case_of_wanted(
+    "a late provision": expect_removed(provision(), delete(1.0), provision(2, LATE)),
+    "a late provision of nothing": expect_removed(delete(1.0), provision(2, LATE)),
+    "a provision": expect_version(2, delete(BEHIND), provision(2)),
+    "a late update": expect_version(3, provision(), update(3), update(2, LATE)),
+    "an update after a killed one": expect_version(
         3, provision(), update(2, AHEAD, killed=True), update(3, BEHIND)
     ),
 }
-"""Cases without Landlord's API. The time of dispatch decides; a delete does not depend on it."""
+"""Cases without Landlord's API, where the job that was dispatched last wins. A delete always deletes."""
 
 
 @pytest.fixture
@@ -199,15 +199,15 @@ def landlord() -> Iterator[Landlord]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def admin(harness: Harness) -> AsyncIterator[SkewedAdmin]:
-    async with run_skewed_admin(harness.restate.admin_endpoint) as front:
-        yield front
+    async with run_skewed_admin(harness.restate.admin_endpoint) as proxy:
+        yield proxy
 
 
 @pytest.mark.long
 async def test_late_and_skewed_jobs_leave_what_landlord_wants(
     harness: Harness, landlord: Landlord, admin: SkewedAdmin
 ) -> None:
-    await _worker(harness, admin, api=landlord.url)
+    await _start_worker(harness, admin, api=landlord.url)
 
     assert await _run_cases(CaseRunner(harness, admin, landlord), CASES) == _expected(CASES)
 
@@ -215,14 +215,16 @@ async def test_late_and_skewed_jobs_leave_what_landlord_wants(
 async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
     harness: Harness, landlord: Landlord, admin: SkewedAdmin
 ) -> None:
-    worker = await _worker(harness, admin)
+    worker = await _start_worker(harness, admin)
 
-    assert await _run_cases(CaseRunner(harness, admin, landlord), WITHOUT) == _expected(WITHOUT)
+    assert await _run_cases(CaseRunner(harness, admin, landlord), CASES_WITHOUT_API) == _expected(
+        CASES_WITHOUT_API
+    )
 
-    assert await worker.wait_logged(DECIDED_WITHOUT)
+    assert await worker.wait_logged(WARNING)
 
 
-Left = tuple[tuple[str, int] | None, list[str]]
+Remaining = tuple[tuple[str, int] | None, list[str]]
 """The tenant's resource, and the engines that its record names."""
 
 
@@ -242,7 +244,7 @@ class CaseRunner:
             raise AssertionError(f"{name}: {error}") from error
 
     async def _run(self, tenant: str, case: Case) -> None:
-        self._says(tenant, case.answer_during)
+        self._set_answer(tenant, case.answer_during)
         sent: list[str] = []
         for number, job in enumerate(case.jobs, 1):
             is_last = number == len(case.jobs)
@@ -250,14 +252,14 @@ class CaseRunner:
                 self.landlord.failing_tenants.add(tenant)
             sent.append(await self._send(tenant, job))
             if is_last and case.is_api_down:
-                await self._asked(tenant)
-                self._says(tenant, case.answer_after)
+                await self._wait_asked(tenant)
+                self._set_answer(tenant, case.answer_after)
                 self.landlord.failing_tenants.discard(tenant)
             if job.has_delayed_request:
-                await self._in_hand(tenant, job, sent[-1])
+                await self._interrupt(tenant, job, sent[-1])
             else:
-                await self._over(tenant, sent)
-        self._says(tenant, case.answer_after)
+                await self._wait_completed(tenant, sent)
+        self._set_answer(tenant, case.answer_after)
 
     async def _send(self, tenant: str, job: Job) -> str:
         if job.has_delayed_request:
@@ -265,53 +267,53 @@ class CaseRunner:
         sending = self.harness.send(tenant, job.operation, job.engine, version=job.version)
         return await self.admin.dispatch_shifted(sending, job.shift)
 
-    async def _in_hand(self, tenant: str, job: Job, sent: str) -> None:
+    async def _interrupt(self, tenant: str, job: Job, sent: str) -> None:
         await self.harness.target.wait_called(tenant, _call(job))
         if job.killed:
             await self.harness.dispatcher.kill(sent)
             await self.harness.target.set_fault(tenant, _call(job))
 
-    async def _over(self, tenant: str, sent: list[str]) -> None:
+    async def _wait_completed(self, tenant: str, sent: list[str]) -> None:
         for call in ("create", "update"):
             await self.harness.target.set_fault(tenant, call)
         for job in sent:
             await self.harness.wait_status(job, "completed")
 
-    async def _asked(self, tenant: str) -> None:
+    async def _wait_asked(self, tenant: str) -> None:
         before = len(self.landlord.requested_paths)
 
-        async def look() -> bool:
+        async def check() -> bool:
             return any(path.endswith(tenant) for path in self.landlord.requested_paths[before:])
 
-        await wait_for(look)
+        await wait_for(check)
 
-    def _says(self, tenant: str, word: LandlordAnswer | None) -> None:
-        if word is None:
+    def _set_answer(self, tenant: str, answer: LandlordAnswer | None) -> None:
+        if answer is None:
             self.landlord.remove_tenant(tenant)
         else:
-            self.landlord.set_tenant(tenant, word.status, word.engine, version=word.version)
+            self.landlord.set_tenant(tenant, answer.status, answer.engine, version=answer.version)
 
 
 def _call(job: Job) -> str:
     return "create" if job.operation == "provision" else "update"
 
 
-async def _worker(harness: Harness, admin: SkewedAdmin, api: str | None = None) -> Worker:
+async def _start_worker(harness: Harness, admin: SkewedAdmin, api: str | None = None) -> Worker:
     config = harness.config(api=api, resync_after="2s", step_timeout="3s")
     config["workflow"]["restate"]["admin_endpoint"] = admin.url
     return await (await harness.launch(config)).wait_registered()
 
 
-async def _run_cases(play: CaseRunner, cases: Mapping[str, Case]) -> Mapping[str, Left]:
+async def _run_cases(runner: CaseRunner, cases: Mapping[str, Case]) -> Mapping[str, Remaining]:
     """Run the cases, wait for each tenant's last resync, and return what is left."""
-    tenants = {name: play.harness.tenant() for name in cases}
-    await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
-    await _wait_resyncs(play.harness)
-    assert play.admin.shifted, "no job was seen with another time than Restate's"
-    return {name: await _read_left(play.harness, tenant) for name, tenant in tenants.items()}
+    tenants = {name: runner.harness.tenant() for name in cases}
+    await asyncio.gather(*(runner.run(name, tenants[name], case) for name, case in cases.items()))
+    await _wait_resyncs(runner.harness)
+    assert runner.admin.shifted, "no job was seen with another time than Restate's"
+    return {name: await _read_remaining(runner.harness, tenant) for name, tenant in tenants.items()}
 
 
-def _expected(cases: Mapping[str, Case]) -> Mapping[str, Left]:
+def _expected(cases: Mapping[str, Case]) -> Mapping[str, Remaining]:
     return {
         name: (case.remaining, [case.remaining[0]] if case.remaining else [])
         for name, case in cases.items()
@@ -323,13 +325,13 @@ async def _wait_resyncs(harness: Harness) -> None:
     where = f"target_service_name IN ('{harness.service}', '{harness.service}Resync')"
     sql = f"SELECT id FROM sys_invocation WHERE {where} AND status <> 'completed'"
 
-    async def look() -> bool:
+    async def check() -> bool:
         return not await harness.admin.query(sql)
 
-    await wait_for(look, within=60)
+    await wait_for(check, within=60)
 
 
-async def _read_left(harness: Harness, tenant: str) -> Left:
+async def _read_remaining(harness: Harness, tenant: str) -> Remaining:
     status = await harness.status(tenant)
     recorded = [location["engine"] for location in status["placements"]]
     if not (resources := await harness.target.resources(tenant)):

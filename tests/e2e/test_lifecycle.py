@@ -1,3 +1,5 @@
+"""A tenant's lifecycle through Restate and a real worker: create, update, move, plan and delete."""
+
 import asyncio
 
 import pytest
@@ -98,13 +100,13 @@ async def test_another_location_is_provisioned_before_the_old_one_is_cleared(
 
     (resource,) = await harness.target.resources(tenant)
     assert resource["location"] == "west"
-    (made,) = (
+    (created,) = (
         row
         for row in await harness.target.ledger(tenant, "create", "201")
         if row["location"] == "west"
     )
     (removed,) = await harness.target.ledger(tenant, "delete", "200")
-    assert made["at"] < removed["at"]
+    assert created["at"] < removed["at"]
     await harness.wait_ended(tenant, 2)
     assert (await harness.status(tenant))["placements"] == [
         {"engine": "target", "location": "west", "resource_ids": {"id": str(resource["id"])}}
@@ -139,10 +141,10 @@ async def test_a_rolled_back_update_is_held_and_applied_only_once(harness: Harne
     await harness.wait_held(bad, "rolled back")
     retries = (await harness.wait_row(bad))["retry_count"]
 
-    async def look() -> bool:
+    async def check() -> bool:
         return bool((await harness.wait_row(bad))["retry_count"] > retries + 2)
 
-    await wait_for(look)
+    await wait_for(check)
     assert len(await harness.target.ledger(tenant, "update")) == 1
     assert (await harness.target.document(tenant))["version"] == 1
     assert await harness.run(tenant, "update", version=3) == "updated"

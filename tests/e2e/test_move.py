@@ -26,48 +26,48 @@ async def move_waiting(harness: Harness, *jobs: str, old: Worker) -> tuple[int, 
     """Repeat the command, as its output says, while an attempt of one of these jobs runs."""
     texts: list[str] = []
 
-    async def look() -> tuple[int, str] | None:
+    async def check() -> tuple[int, str] | None:
         code, text = await move(harness, old=old)
         texts.append(text)
-        running = (last_line for last_line in text.splitlines() if last_line.startswith("running"))
-        at_rest = not any(job in last_line for last_line in running for job in jobs)
-        return (code, "".join(texts)) if at_rest else None
+        running = (line for line in text.splitlines() if line.startswith("running"))
+        no_attempt_runs = not any(job in line for line in running for job in jobs)
+        return (code, "".join(texts)) if no_attempt_runs else None
 
-    output = await wait_for(look)
+    output = await wait_for(check)
     assert output is not None
     return output
 
 
 def last_line(text: str, job: str) -> str:
     """Return the last line that `move` printed about a job."""
-    lines = [last_line for last_line in text.splitlines() if job in last_line]
+    lines = [line for line in text.splitlines() if job in line]
     return " ".join(lines[-1].split())
 
 
-async def held_job(harness: Harness, tenant: str) -> str:
+async def start_held_job(harness: Harness, tenant: str) -> str:
     await harness.target.set_fault(tenant, "create", refuse=-1)
     job = await harness.send(tenant, "provision", version=1)
     await harness.wait_held(job, "refuses this")
     return job
 
 
-async def backing_off_job(harness: Harness, tenant: str) -> str:
+async def start_backing_off_job(harness: Harness, tenant: str) -> str:
     await harness.target.set_fault(tenant, "create", fail=-1)
     job = await harness.send(tenant, "provision", version=1)
     await harness.wait_held(job, "trouble")
     return job
 
 
-async def running_job(harness: Harness, tenant: str) -> str:
+async def start_running_job(harness: Harness, tenant: str) -> str:
     await harness.target.set_fault(tenant, "create", hold=1)
     job = await harness.send(tenant, "provision", version=1)
     await harness.target.wait_called(tenant, "create")
     return job
 
 
-async def waiting_job(harness: Harness, tenant: str) -> tuple[str, str]:
+async def start_waiting_job(harness: Harness, tenant: str) -> tuple[str, str]:
     """Start a job that runs, and one that waits for its lock."""
-    holder = await running_job(harness, tenant)
+    holder = await start_running_job(harness, tenant)
     waiting = await harness.send(tenant, "update", version=2)
     await harness.wait_status(waiting, "suspended")
     # A call of the lock that still runs would not be moved.
@@ -80,9 +80,9 @@ async def test_held_backing_off_and_waiting_jobs_continue_on_the_new_version(
 ) -> None:
     old = await harness.worker(hold_retry_interval="30s")
     held, failing, waited = (f"{kind}-{harness.tenant()}" for kind in ("held", "failing", "waited"))
-    holds = await held_job(harness, held)
-    fails = await backing_off_job(harness, failing)
-    holder, waits = await waiting_job(harness, waited)
+    held_id = await start_held_job(harness, held)
+    failing_id = await start_backing_off_job(harness, failing)
+    holder, waiting_id = await start_waiting_job(harness, waited)
     await harness.worker(hold_retry_interval="1s")
 
     code, dry = await move(harness, "--dry-run", old=old)
@@ -90,7 +90,7 @@ async def test_held_backing_off_and_waiting_jobs_continue_on_the_new_version(
     assert (code, dry.splitlines()[-1].split(";")[0]) == (0, "dry run, nothing was changed"), dry
     assert await count_pinned(harness, old) == 5
 
-    code, text = await move_waiting(harness, fails, old=old)
+    code, text = await move_waiting(harness, failing_id, old=old)
 
     documented = next(
         block.output for block in read_commands("docs/operating/upgrade.md") if block.output
@@ -99,12 +99,12 @@ async def test_held_backing_off_and_waiting_jobs_continue_on_the_new_version(
     assert reduce_output(documented) <= reduce_output(printed)
 
     # The job's call to the lock is open as well.
-    assert sum(one.startswith("moved") for one in text.splitlines()) == 4
-    assert last_line(text, holds).startswith(f"moved {harness.service}/execute tenant '{held}'")
-    assert last_line(text, holds).endswith("was backing-off")
+    assert sum(line.startswith("moved") for line in text.splitlines()) == 4
+    assert last_line(text, held_id).startswith(f"moved {harness.service}/execute tenant '{held}'")
+    assert last_line(text, held_id).endswith("was backing-off")
     # `move` prints the state from before the pause, when an attempt may have been running.
-    assert last_line(text, fails).endswith(("was backing-off", "was running"))
-    assert last_line(text, waits).endswith("was suspended")
+    assert last_line(text, failing_id).endswith(("was backing-off", "was running"))
+    assert last_line(text, waiting_id).endswith("was suspended")
     assert last_line(text, holder).startswith("running")
     assert f"moved {harness.service}Tenant/acquire tenant '{waited}'" in " ".join(text.split())
     assert code == 3
@@ -118,9 +118,9 @@ async def test_held_backing_off_and_waiting_jobs_continue_on_the_new_version(
     assert code == 0, text
     assert f"nothing needs {url(old)} any more: you can remove it" in text
     assert await old.terminate() == 0
-    for job in (holds, fails):
+    for job in (held_id, failing_id):
         assert (await harness.wait_done(job))["output"]["status"] == "created"
-    assert (await harness.wait_done(waits))["output"]["status"] == "updated"
+    assert (await harness.wait_done(waiting_id))["output"]["status"] == "updated"
     for tenant in (held, failing, waited):
         assert len(await harness.target.ledger(tenant, "create", "201")) == 1
         assert len(await harness.target.resources(tenant)) == 1
@@ -129,7 +129,7 @@ async def test_held_backing_off_and_waiting_jobs_continue_on_the_new_version(
 async def test_jobs_of_a_removed_version_continue_on_the_new_one(harness: Harness) -> None:
     old = await harness.worker(resync_after="1s")
     running, resynced = harness.tenant(), harness.tenant()
-    job = await running_job(harness, running)
+    job = await start_running_job(harness, running)
     await harness.run(resynced, "delete", version=1)
     await harness.target.set_fault(resynced, "inspect", fail=-1)
     await old.wait_logged("step failed", tenant=resynced)
@@ -157,7 +157,7 @@ async def test_jobs_of_a_version_on_an_unresponsive_machine_continue_on_the_new_
 ) -> None:
     old = await harness.worker()
     tenant = harness.tenant()
-    job = await backing_off_job(harness, tenant)
+    job = await start_backing_off_job(harness, tenant)
     await old.kill()
     with silent_port(int(url(old).rpartition(":")[2])):
         await harness.wait_held(job, "unable to reach")
@@ -202,7 +202,7 @@ async def test_jobs_paused_by_an_interrupted_move_are_moved_by_the_next(
 ) -> None:
     old = await harness.worker()
     tenant = harness.tenant()
-    job = await backing_off_job(harness, tenant)
+    job = await start_backing_off_job(harness, tenant)
     await harness.admin.pause(job)
     await harness.wait_status(job, "paused")
     await harness.worker()
@@ -220,8 +220,8 @@ async def test_a_job_whose_journal_does_not_fit_returns_to_its_old_version(
 ) -> None:
     old = await harness.worker()
     failing, waited = harness.tenant(), harness.tenant()
-    job = await backing_off_job(harness, failing)
-    holder, waiting = await waiting_job(harness, waited)
+    job = await start_backing_off_job(harness, failing)
+    holder, waiting = await start_waiting_job(harness, waited)
     async with serve_other_version(harness, "execute"):
         code, text = await move_waiting(harness, job, old=old)
 
@@ -243,7 +243,7 @@ async def test_a_job_whose_journal_does_not_fit_returns_to_its_old_version(
 async def test_no_job_is_moved_to_a_version_without_the_handler(harness: Harness) -> None:
     old = await harness.worker()
     tenant = harness.tenant()
-    job = await backing_off_job(harness, tenant)
+    job = await start_backing_off_job(harness, tenant)
     async with serve_other_version(harness, "other"):
         code, text = await move_waiting(harness, job, old=old)
 
@@ -274,14 +274,14 @@ async def test_a_url_that_is_no_old_version_is_refused_with_the_known_versions(
 
 async def count_pinned(harness: Harness, old: Worker) -> int:
     """Count the open invocations that are pinned to a version."""
-    (ours,) = (
+    (row,) = (
         deployment.id
         for deployment in await harness.admin.deployments()
         if deployment.uri.startswith(url(old))
     )
     rows = await harness.admin.query(
         "SELECT id FROM sys_invocation"
-        f" WHERE pinned_deployment_id = '{ours}' AND status <> 'completed'"
+        f" WHERE pinned_deployment_id = '{row}' AND status <> 'completed'"
     )
     return len(rows)
 

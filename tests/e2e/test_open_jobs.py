@@ -12,13 +12,13 @@ ODD = "ünï 'x' (50%) a_b"
 async def wait_open_job(harness: Harness, tenant: str, state: str) -> dict[str, Any]:
     """Wait until the only open job is in this state, and return it."""
 
-    async def look() -> dict[str, Any] | None:
+    async def check() -> dict[str, Any] | None:
         jobs: list[dict[str, Any]] = (await harness.status(tenant))["jobs"]
         return jobs[0] if [job["state"] for job in jobs] == [state] else None
 
-    found = await wait_for(look)
-    assert found is not None
-    return found
+    open_job = await wait_for(check)
+    assert open_job is not None
+    return open_job
 
 
 @pytest.mark.parametrize("name", ["", ODD])

@@ -41,8 +41,13 @@ async def test_a_held_job_is_preempted_within_a_second(harness: Harness) -> None
 
     row = await harness.wait_row(held)
     assert row["completion_failure"] == "[409] killed"
-    gave_way, asked = row["completed_at"], (await harness.wait_row(newer))["created_at"]
-    assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(asked) < timedelta(seconds=1)
+    preempted_at, newer_dispatched = (
+        row["completed_at"],
+        (await harness.wait_row(newer))["created_at"],
+    )
+    assert datetime.fromisoformat(preempted_at) - datetime.fromisoformat(
+        newer_dispatched
+    ) < timedelta(seconds=1)
 
 
 async def test_a_running_job_is_cancelled_after_its_step(harness: Harness) -> None:
@@ -165,20 +170,20 @@ async def test_many_jobs_of_one_tenant_end_with_the_last_and_one_resource(harnes
 
 
 async def _wait_attempts(harness: Harness, job: str, times: int) -> None:
-    async def look() -> bool:
+    async def check() -> bool:
         return bool((await harness.wait_row(job)).get("retry_count", 0) >= times)
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 async def _pause(harness: Harness, job: str) -> None:
     """Pause a job, and repeat that while it runs: restate-server once lost an accepted pause."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         await harness.admin.pause(job)
         return bool((await harness.wait_row(job))["status"] == "paused")
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 async def _change_invocation(harness: Harness, job: str, change: str) -> None:
@@ -189,7 +194,7 @@ async def _change_invocation(harness: Harness, job: str, change: str) -> None:
 
 
 async def _wait_created(harness: Harness, tenant: str) -> None:
-    async def look() -> bool:
+    async def check() -> bool:
         return bool(await harness.target.ledger(tenant, "create", "201"))
 
-    await wait_for(look)
+    await wait_for(check)

@@ -24,8 +24,8 @@ real worker has that load.
 
 MOST = 50
 
-BACK_WITHIN = 1.0
-"""Seconds in which a waiter that has left the queue is back, as a rule."""
+LONGEST_ABSENCE = 1.0
+"""Limit for the median of the seconds after which a job that left the queue enters it again."""
 
 _WAITING = "landlord_worker_slots_waiting "
 
@@ -35,11 +35,11 @@ class Jobs:
     """The jobs of a worker in Restate.
 
     Attributes:
-        away: The seconds of each absence of a job from the queue.
+        absences: The seconds of each absence of a job from the queue of slots.
     """
 
     harness: Harness
-    away: list[float] = attrs.field(factory=list)
+    absences: list[float] = attrs.field(factory=list)
     _since: dict[str, float] = attrs.field(factory=dict)
 
     async def have_ended(self) -> bool:
@@ -49,9 +49,9 @@ class Jobs:
             f" WHERE target_service_name = '{self.harness.service}' AND status <> 'completed'"
         )
         rows, now = await self.harness.admin.query(sql), monotonic()
-        away = {str(row["id"]) for row in rows if row["status"] == "backing-off"}
-        self.away += [now - self._since.pop(job) for job in self._since.keys() - away]
-        self._since |= dict.fromkeys(away - self._since.keys(), now)
+        absences = {str(row["id"]) for row in rows if row["status"] == "backing-off"}
+        self.absences += [now - self._since.pop(job) for job in self._since.keys() - absences]
+        self._since |= dict.fromkeys(absences - self._since.keys(), now)
         return not rows
 
 
@@ -75,7 +75,7 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
     sent = [await harness.send(tenant, "provision", version=1) for tenant in tenants]
     address = worker.config["worker"]["probe_address"]
     await _wait_many_waiting(harness, address, count // 2)
-    ghosts = set(tenants[-count // 10 :])
+    killed_tenants = set(tenants[-count // 10 :])
     killed = sent[-count // 10 :]
     for job in killed:
         await harness.admin.kill(job)
@@ -83,10 +83,12 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
     jobs = Jobs(harness=harness)
     await wait_for(jobs.have_ended, 60 + 3 * act * count / limit)
 
-    assert jobs.away, "no waiter left the queue"
-    assert median(jobs.away) <= BACK_WITHIN
+    assert jobs.absences, "no waiter left the queue"
+    assert median(jobs.absences) <= LONGEST_ABSENCE
     rows = [
-        row for row in await harness.target.rows_of_all("ledger") if row["tenant"] in set(tenants)
+        row
+        for row in await harness.target.rows_of_all_tenants("ledger")
+        if row["tenant"] in set(tenants)
     ]
     steps = [line for line in worker.log_lines() if line["message"].startswith("step ")]
     assert {line["execution_id"] for line in steps if line["message"] == "step cancelled"} <= set(
@@ -95,10 +97,12 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
     failed = [line for line in steps if line["message"] != "step cancelled"]
     # On a busy machine a call may reach its deadline. A waiting job has no deadline.
     assert [line for line in failed if not _has_acted(line, rows, STEP_TIMEOUT / scale)] == []
-    asked = [row["tenant"] for row in rows if (row["call"], row["outcome"]) == ("create", "asked")]
-    assert set(asked) == set(tenants) - ghosts
-    again = {tenant for tenant, times in Counter(asked).items() if times > 1}
-    assert again <= {line["tenant"] for line in failed}, "a create was cut and sent again"
+    tenants_asked = [
+        row["tenant"] for row in rows if (row["call"], row["outcome"]) == ("create", "received")
+    ]
+    assert set(tenants_asked) == set(tenants) - killed_tenants
+    repeated = {tenant for tenant, times in Counter(tenants_asked).items() if times > 1}
+    assert repeated <= {line["tenant"] for line in failed}, "a create was cut and sent again"
     assert _count_simultaneous(rows) <= limit
     text = await _metrics(harness, address)
     assert "landlord_worker_slots_used 0.0" in text
@@ -107,17 +111,17 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
 def _has_acted(line: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], timeout: float) -> bool:
     """Check whether the failed step had a slot, and so had called the target."""
     failed = datetime.fromisoformat(line["timestamp"]).timestamp()
-    asked = (row["at"] for row in rows if row["tenant"] == line["tenant"])
-    return any(failed - timeout - 1 < at < failed for at in asked)
+    times = (row["at"] for row in rows if row["tenant"] == line["tenant"])
+    return any(failed - timeout - 1 < at < failed for at in times)
 
 
 async def _wait_many_waiting(harness: Harness, address: str, count: int) -> None:
-    async def look() -> bool:
+    async def check() -> bool:
         text = await _metrics(harness, address)
         (line,) = (sample for sample in text.splitlines() if sample.startswith(_WAITING))
         return float(line.removeprefix(_WAITING)) >= count
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 async def _metrics(harness: Harness, address: str) -> str:
@@ -128,7 +132,7 @@ async def _metrics(harness: Harness, address: str) -> str:
 def _count_simultaneous(rows: Sequence[dict[str, Any]]) -> int:
     """Return the highest number of simultaneous creates on the target."""
     creates = [row for row in rows if row["call"] == "create"]
-    changes = sorted((row["at"], 1 if row["outcome"] == "asked" else -1) for row in creates)
+    changes = sorted((row["at"], 1 if row["outcome"] == "received" else -1) for row in creates)
     now = peak = 0
     for _, change in changes:
         now += change

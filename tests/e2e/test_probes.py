@@ -29,27 +29,27 @@ async def read_samples(harness: Harness, worker: Worker) -> Mapping[str, float]:
     return samples(await metrics(harness, worker))
 
 
-async def is_registered(harness: Harness, worker: Worker, state: str) -> dict[str, Any]:
+async def wait_registration(harness: Harness, worker: Worker, state: str) -> dict[str, Any]:
     """Wait until /readyz shows this state of the registration, and return its answer."""
 
-    async def look() -> dict[str, Any] | None:
+    async def check() -> dict[str, Any] | None:
         status, body = await read_ready(harness, worker)
         assert (status, body["ready"], body["state"], body["reasons"]) == (200, True, "serving", [])
         return body if body["registration"]["state"] == state else None
 
-    body = await wait_for(look)
+    body = await wait_for(check)
     assert body is not None
     assert await read_alive(harness, worker) == (200, {"alive": True, "reasons": []})
     return body
 
 
-async def shows_registration(harness: Harness, worker: Worker, state: str) -> None:
+async def wait_registration_gauge(harness: Harness, worker: Worker, state: str) -> None:
     """Wait for the gauge, which may change later than /readyz."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         return states(await metrics(harness, worker), "registration") == [state]
 
-    assert await wait_for(look)
+    assert await wait_for(check)
 
 
 async def test_a_worker_without_an_admin_api_is_ready_though_not_known_to_be_registered(
@@ -59,26 +59,26 @@ async def test_a_worker_without_an_admin_api_is_ready_though_not_known_to_be_reg
     worker = await dedicated_harness.launch(dedicated_harness.config())
 
     await worker.wait_logged("not registered yet")
-    body = await is_registered(dedicated_harness, worker, "unknown")
+    body = await wait_registration(dedicated_harness, worker, "unknown")
 
     assert dedicated_harness.restate.admin_endpoint in body["registration"]["detail"]
-    await shows_registration(dedicated_harness, worker, "unknown")
+    await wait_registration_gauge(dedicated_harness, worker, "unknown")
     await dedicated_harness.restate.start()
-    await is_registered(dedicated_harness, worker, "registered")
-    await shows_registration(dedicated_harness, worker, "registered")
+    await wait_registration(dedicated_harness, worker, "registered")
+    await wait_registration_gauge(dedicated_harness, worker, "registered")
 
 
 async def test_the_probe_shows_an_outage_of_the_admin_api(dedicated_harness: Harness) -> None:
     worker = await dedicated_harness.worker()
-    await is_registered(dedicated_harness, worker, "registered")
+    await wait_registration(dedicated_harness, worker, "registered")
 
     await dedicated_harness.restate.stop()
-    await is_registered(dedicated_harness, worker, "unknown")
-    await shows_registration(dedicated_harness, worker, "unknown")
+    await wait_registration(dedicated_harness, worker, "unknown")
+    await wait_registration_gauge(dedicated_harness, worker, "unknown")
     await dedicated_harness.restate.start()
 
-    await is_registered(dedicated_harness, worker, "registered")
-    await shows_registration(dedicated_harness, worker, "registered")
+    await wait_registration(dedicated_harness, worker, "registered")
+    await wait_registration_gauge(dedicated_harness, worker, "registered")
 
 
 async def test_after_a_wiped_server_the_probe_shows_the_new_registration(
@@ -91,8 +91,8 @@ async def test_after_a_wiped_server_the_probe_shows_the_new_registration(
     await dedicated_harness.restate.start()
     await worker.wait_logged("registration changed", state="unregistered")
 
-    await is_registered(dedicated_harness, worker, "registered")
-    await shows_registration(dedicated_harness, worker, "registered")
+    await wait_registration(dedicated_harness, worker, "registered")
+    await wait_registration_gauge(dedicated_harness, worker, "registered")
 
 
 async def test_a_worker_unknown_to_its_backend_shows_unregistered_and_then_registered(
@@ -103,21 +103,21 @@ async def test_a_worker_unknown_to_its_backend_shows_unregistered_and_then_regis
     worker = await harness.launch(config)
     await worker.wait_logged("registration changed", state="unregistered")
 
-    await is_registered(harness, worker, "unregistered")
-    await shows_registration(harness, worker, "unregistered")
+    await wait_registration(harness, worker, "unregistered")
+    await wait_registration_gauge(harness, worker, "unregistered")
     code, _ = await worker.command("register", "--make-latest")
 
     assert code == 0
-    await is_registered(harness, worker, "registered")
+    await wait_registration(harness, worker, "registered")
 
 
 async def test_a_worker_that_is_not_the_latest_shows_it_and_is_ready(harness: Harness) -> None:
     first = await harness.worker()
     await harness.worker()
 
-    await is_registered(harness, first, "not-latest")
+    await wait_registration(harness, first, "not-latest")
 
-    await shows_registration(harness, first, "not-latest")
+    await wait_registration_gauge(harness, first, "not-latest")
 
 
 async def test_a_worker_that_drains_is_not_ready_and_alive_until_its_step_has_ended(
@@ -132,13 +132,13 @@ async def test_a_worker_that_drains_is_not_ready_and_alive_until_its_step_has_en
     ending = asyncio.create_task(worker.terminate())
     await worker.wait_logged("draining")
     status, body = await read_ready(harness, worker)
-    living, _ = await read_alive(harness, worker)
+    alive_status, _ = await read_alive(harness, worker)
     values = await read_samples(harness, worker)
 
     assert (status, body["ready"], body["state"]) == (503, False, "draining")
     assert body["reasons"][0].startswith("draining: at most ")
     assert body["registration"]["state"] == "registered"
-    assert living == 200
+    assert alive_status == 200
     assert values['state{state="draining"}'] == 1
     assert 0 < values["drain_remaining_seconds"] <= 10
     assert (values["jobs_in_flight"], values["slots_used"]) == (1, 1)

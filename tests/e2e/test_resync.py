@@ -1,6 +1,6 @@
 """Some time after a job the worker compares the tenant with Landlord's answer, and repairs it.
 
-tests/core/tenants/test_resync.py holds what a resync decides. These tests need Restate: delays,
+tests/core/tenants/test_resync.py tests the decisions of a resync. These tests need Restate: delays,
 preemption, kills and the history.
 """
 
@@ -24,7 +24,7 @@ from landlord_test_target.landlord import RUNNING, ApiUser
 from landlord_test_target.tenant_api import Landlord
 
 SOON = "2s"
-"""Longer than a job takes on a busy machine: a resync that comes during its job puts itself off."""
+"""Longer than a job takes on a busy machine, because a resync that starts during its job is postponed."""
 
 ANY = ("scheduled", "pending", "ready", "running", "suspended", "backing-off", "completed")
 
@@ -38,30 +38,31 @@ def landlord() -> Iterator[Landlord]:
 async def wait_resyncs(harness: Harness, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
     """Wait until the last resync has one of these statuses, and return Restate's rows, oldest first.
 
-    Those before it are over then, or have one of these statuses too. Scheduled resyncs are left out: a delete schedules its last one a good while later.
+    Each earlier resync has ended then, or has one of these statuses. Scheduled resyncs do not count,
+    because the last one of a delete is scheduled much later.
     """
     sql = (
         "SELECT id, status, completion_failure, completed_at FROM sys_invocation"
         f" WHERE target_service_name = '{harness.service}Resync' ORDER BY created_at"
     )
 
-    async def look() -> list[Mapping[str, Any]]:
+    async def check() -> list[Mapping[str, Any]]:
         rows = [row for row in await harness.admin.query(sql) if row["status"] != "scheduled"]
-        fit = all(row["status"] in (*statuses, "completed") for row in rows)
-        there = len(rows) >= count and fit and rows[-1]["status"] in statuses
-        return rows if there else []
+        have_status = all(row["status"] in (*statuses, "completed") for row in rows)
+        is_expected = len(rows) >= count and have_status and rows[-1]["status"] in statuses
+        return rows if is_expected else []
 
-    return await wait_for(look)
+    return await wait_for(check)
 
 
 async def wait_failed_resync(harness: Harness) -> Mapping[str, Any]:
     """Wait for a resync that ended with a failure, and return Restate's row."""
 
-    async def look() -> Mapping[str, Any] | None:
+    async def check() -> Mapping[str, Any] | None:
         rows = await wait_resyncs(harness, *ANY)
         return next((row for row in rows if "completion_failure" in row), None)
 
-    row = await wait_for(look)
+    row = await wait_for(check)
     assert row is not None
     return row
 
@@ -80,8 +81,8 @@ async def _status(harness: Harness, execution_id: str) -> str:
         return status
 
 
-async def create_from_outside(harness: Harness, tenant: str, **document: object) -> None:
-    """Create the resource from outside, as a late request does."""
+async def create_without_worker(harness: Harness, tenant: str, **document: object) -> None:
+    """Create the resource at the target without a worker, as a late request does."""
     body = {
         "tenant": tenant,
         "engine": "target",
@@ -96,24 +97,24 @@ async def create_from_outside(harness: Harness, tenant: str, **document: object)
 
 
 async def delete_resource(harness: Harness, tenant: str) -> None:
-    """Delete the resource from outside."""
+    """Delete the resource at the target without a worker."""
     body = {"tenant": tenant, "engine": "target", "location": "main"}
     async with harness.http.post(f"{harness.target.url}/delete", json=body) as response:
         assert response.status == 200
 
 
 @attrs.frozen(kw_only=True)
-class HiddenEnd:
+class HidingDispatcher:
     """A dispatcher that shows jobs as running until a test lets Landlord see their end."""
 
     inner: RestateDispatcher
-    seen: asyncio.Event = attrs.field(factory=asyncio.Event)
+    may_show_end: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     async def dispatch(self, body: bytes) -> str:
         return await self.inner.dispatch(body)
 
     async def poll(self, execution_id: str) -> PolledExecution | None:
-        return await self.inner.poll(execution_id) if self.seen.is_set() else RUNNING
+        return await self.inner.poll(execution_id) if self.may_show_end.is_set() else RUNNING
 
     async def kill(self, execution_id: str) -> None:
         await self.inner.kill(execution_id)
@@ -122,7 +123,7 @@ class HiddenEnd:
 async def test_a_config_changed_between_a_jobs_end_and_landlords_poll_is_applied(
     harness: Harness,
 ) -> None:
-    dispatcher = HiddenEnd(inner=harness.dispatcher)
+    dispatcher = HidingDispatcher(inner=harness.dispatcher)
     target = TargetCompute("target", harness.target.url)
     quick = Intervals(reconcile=0.05, poll=0.05, retry=0.1, kill=0.05)
     async with landlord_in_memory(
@@ -138,7 +139,7 @@ async def test_a_config_changed_between_a_jobs_end_and_landlords_poll_is_applied
         await harness.wait_ended(tenant, 1)
 
         answer = await user.update(tenant, compute_provider="target", version=2)
-        dispatcher.seen.set()
+        dispatcher.may_show_end.set()
         await user.wait_fields(tenant, status="ready")
 
         assert answer.status == 200
@@ -172,8 +173,8 @@ async def test_a_create_that_a_killed_worker_sent_before_the_delete_is_destroyed
     assert len(await harness.target.ledger(tenant, "create", "201")) == 1
 
 
-@pytest.mark.parametrize("behind", ["deleted", "changed"])
-async def test_drift_is_repaired(harness: Harness, landlord: Landlord, behind: str) -> None:
+@pytest.mark.parametrize("drift", ["deleted", "changed"])
+async def test_drift_is_repaired(harness: Harness, landlord: Landlord, drift: str) -> None:
     worker = await harness.worker(api=landlord.url, resync_after=SOON)
     tenant = harness.tenant()
     landlord.set_tenant(tenant, "ready", version=1)
@@ -181,13 +182,13 @@ async def test_drift_is_repaired(harness: Harness, landlord: Landlord, behind: s
     await harness.run(tenant, "provision", "target", version=1)
     await harness.wait_ended(tenant, 1)
     await delete_resource(harness, tenant)
-    if behind == "changed":
-        await create_from_outside(harness, tenant, version=7)
+    if drift == "changed":
+        await create_without_worker(harness, tenant, version=7)
     landlord.is_down = False
 
     outcomes = await harness.wait_outcomes(tenant, 2)
 
-    assert outcomes == ["created", "created" if behind == "deleted" else "updated"]
+    assert outcomes == ["created", "created" if drift == "deleted" else "updated"]
     assert (await harness.target.document(tenant))["version"] == 1
     status = await harness.status(tenant)
     (location,) = status["placements"]
@@ -221,7 +222,7 @@ async def test_without_an_api_only_deleted_tenants_are_repaired(harness: Harness
     await harness.run(deleted, "provision", version=1)
     await harness.run(deleted, "delete", version=1)
     await delete_resource(harness, created)
-    await create_from_outside(harness, deleted)
+    await create_without_worker(harness, deleted)
 
     assert await harness.wait_outcomes(deleted, 3) == ["created", "deleted", "deleted"]
 
@@ -319,8 +320,11 @@ async def test_a_job_preempts_a_resync_that_backs_off_within_a_second(
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
     killed = await wait_failed_resync(harness)
     assert killed["completion_failure"] == "[409] killed"
-    gave_way, was_requested = killed["completed_at"], (await harness.wait_row(job))["created_at"]
-    assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(was_requested) < timedelta(
+    preempted_at, was_requested = (
+        killed["completed_at"],
+        (await harness.wait_row(job))["created_at"],
+    )
+    assert datetime.fromisoformat(preempted_at) - datetime.fromisoformat(was_requested) < timedelta(
         seconds=1
     )
     operations = [transition["operation"] for transition in await harness.wait_ended(tenant, 2)]
@@ -351,7 +355,7 @@ async def test_a_preempted_resync_finishes_its_request_first(
     assert (await wait_failed_resync(harness))["completion_failure"] == "[409] cancelled"
     acts = await harness.target.rows(tenant)
     updates = [act["outcome"] for act in acts if act["call"] == "update"]
-    assert updates == ["asked", "200", "asked", "200"]
+    assert updates == ["received", "200", "received", "200"]
 
 
 async def test_a_resync_continues_on_the_next_worker_after_a_kill(

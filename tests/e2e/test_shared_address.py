@@ -113,7 +113,7 @@ class SharedWorkers:
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[None]:
         """Record the states of the admin API and of each worker, again and again."""
-        watching = [asyncio.create_task(look()) for look in (self._watch_truth, self._watch)]
+        watching = [asyncio.create_task(shown()) for shown in (self._watch_truth, self._watch)]
         try:
             yield
         finally:
@@ -137,27 +137,27 @@ class SharedWorkers:
     def find_untrue(self) -> list[ShownState]:
         """List the shown states that contradict every recent answer of the admin API."""
         return [
-            look
-            for look in self.shown_states
-            if self._age(look) > OLDEST and not self._unseen(look)
+            shown
+            for shown in self.shown_states
+            if self._age(shown) > OLDEST and not self._unseen(shown)
         ]
 
-    def _age(self, look: ShownState) -> float:
+    def _age(self, shown: ShownState) -> float:
         """Return the seconds for which Restate had shown another state."""
-        digest, abort_timeout = self.digests[look.version], self.abort_timeout(look.version)
+        digest, abort_timeout = self.digests[shown.version], self.abort_timeout(shown.version)
         ages = (
-            max(0.0, look.at - truth.ended)
+            max(0.0, shown.at - truth.ended)
             for truth in reversed(self.truths)
-            if truth.begun <= look.at and truth.state(digest, abort_timeout) == look.state
+            if truth.begun <= shown.at and truth.state(digest, abort_timeout) == shown.state
         )
         return next(ages, float("inf"))
 
-    def _unseen(self, look: ShownState) -> bool:
+    def _unseen(self, shown: ShownState) -> bool:
         """Check whether Restate read two manifests between two recent samples."""
         return any(
             after.revision - before.revision > 1
             for before, after in pairwise(self.truths)
-            if before.begun <= look.at and look.at - after.ended < OLDEST
+            if before.begun <= shown.at and shown.at - after.ended < OLDEST
         )
 
     def table(self) -> str:
@@ -191,10 +191,10 @@ class SharedWorkers:
     async def _watch(self) -> None:
         while True:
             for version, worker in list(self.workers):
-                knew = self._has_registered(worker)
+                was_registered = self._has_registered(worker)
                 state = await self._state(worker)
                 # A worker knows no state before the answer to its first registration.
-                if state and (knew or state != "unknown"):
+                if state and (was_registered or state != "unknown"):
                     self.shown_states.append(
                         ShownState(version=version, at=monotonic(), state=state)
                     )

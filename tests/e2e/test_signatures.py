@@ -74,7 +74,7 @@ async def test_jobs_of_a_server_that_signs_are_done(signing_setup: SigningSetup)
         pytest.param(lambda _: {}, id="no signature"),
         pytest.param(lambda _: {"x-restate-signature-scheme": "unsigned"}, id="declared unsigned"),
         pytest.param(OTHER.headers, id="an unknown key"),
-        pytest.param(lambda path: OTHER.headers(path, kid=KEY.public), id="a key's name stolen"),
+        pytest.param(lambda path: OTHER.headers(path, key_id=KEY.public), id="a key's name stolen"),
         pytest.param(lambda path: KEY.headers(path, since=-120), id="expired"),
         pytest.param(lambda path: KEY.headers(path, since=+120), id="not valid yet"),
         pytest.param(

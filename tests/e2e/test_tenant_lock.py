@@ -13,10 +13,10 @@ async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(harness: Harn
     await harness.run(tenant, "delete", version=1)
     assert len(await harness.wait_ended(tenant, 2)) == 2
 
-    async def look() -> bool:
+    async def check() -> bool:
         return await harness.history(tenant) == []
 
-    await wait_for(look)
+    await wait_for(check)
     assert await harness.status(tenant) == {
         "tenant": tenant,
         "holder": None,
@@ -36,10 +36,10 @@ async def test_the_record_of_a_recreated_tenant_is_not_forgotten(harness: Harnes
     await harness.run(other, "delete", version=1)
     await harness.wait_ended(other, 1)
 
-    async def look() -> bool:
+    async def check() -> bool:
         return await harness.history(other) == []
 
-    await wait_for(look)
+    await wait_for(check)
     assert await harness.wait_outcomes(tenant, 2) == ["absent", "created"]
 
 

@@ -1,7 +1,12 @@
 """The commands about tenants, on a real restate-server with tenants in each state."""
 
+import asyncio
 import json
+import os
+import subprocess
+from collections import Counter
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import attrs
@@ -9,10 +14,21 @@ import jsonschema
 import pytest
 from pytest_httpserver import HTTPServer
 
-from landlord_test_target.harness import Harness, Worker
+from landlord_test_target.canaries import Canaries
+from landlord_test_target.harness import Harness, Worker, wait_for
 from landlord_test_target.tenant_api import Landlord
+from landlord_test_target.worker import HOST
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "operating" / "tenants.schema.json"
+
+
+LAST = "zz-last"
+"""Key of the tenant of which the long test makes copies."""
+
+
+def check_schema(command: str, document: object) -> None:
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.validate(document, {**schema, "anyOf": [{"$ref": f"#/$defs/{command}"}]})
 
 
 @attrs.frozen
@@ -25,8 +41,7 @@ class Scene:
         """Run a command with --json, and return its exit code and its document."""
         code, text = await self.worker.command(*command, "--json")
         document = json.loads(text)
-        schema = json.loads(SCHEMA.read_text())
-        jsonschema.validate(document, {**schema, "anyOf": [{"$ref": f"#/$defs/{command[0]}"}]})
+        check_schema(command[0], document)
         return code, document
 
 
@@ -166,3 +181,108 @@ async def test_a_plan_names_what_an_apply_would_change_and_no_value(
     assert code == 3
     assert text.startswith("update on target main")
     assert text.endswith(": env changed\n")
+
+
+@attrs.frozen
+class Run:
+    """One run of a command in a process of its own, without a fork server."""
+
+    output: str
+    seconds: float
+    cpu_seconds: float
+    mebibytes: float
+
+
+def run_alone(worker: Worker, *arguments: str) -> Run:
+    command = (str(HOST), "--engine=restate", f"--config={worker.write_config()}", *arguments)
+    began = monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0
+    cpu = usage.ru_utime + usage.ru_stime
+    return Run(output, monotonic() - began, cpu, usage.ru_maxrss / 1024)
+
+
+async def add_tenants(harness: Harness, count: int) -> None:
+    """Add copies of a tenant to Restate's state, which no job has touched."""
+    sql = f"SELECT key, value_utf8 FROM state WHERE service_name = '{harness.service}Tenant'"
+    rows = await harness.admin.query(f"{sql} AND service_key = '{LAST}'")
+    state = {str(row["key"]): list(str(row["value_utf8"]).encode()) for row in rows}
+    assert set(state) == {"lock", "past"}
+    url = f"{harness.restate.admin_endpoint}/services/{harness.service}Tenant/state"
+    limit = asyncio.Semaphore(16)
+
+    async def add(number: int) -> None:
+        document = {"object_key": f"copy-{number:05}", "new_state": state}
+        async with limit, harness.http.post(url, json=document) as response:
+            assert response.status == 202
+
+    await asyncio.gather(*map(add, range(count)))
+
+    async def look() -> bool:
+        (row,) = await harness.admin.query(
+            "SELECT count(*) AS n FROM state WHERE key = 'lock' AND service_key LIKE 'copy-%'"
+        )
+        return bool(row["n"] == count)
+
+    await wait_for(look)
+
+
+@pytest.mark.long
+async def test_ten_thousand_tenants_are_listed_in_two_seconds_and_constant_memory(
+    dedicated_harness: Harness,
+) -> None:
+    harness, canaries = dedicated_harness, Canaries()
+    worker = await harness.worker(hold_retry_interval="10m", resync_after="1h")
+    secret = {"env": {"PASSWORD": canaries.secret("env")}}
+    idle = [LAST, *(harness.tenant() for _ in range(191))]
+    limit = asyncio.Semaphore(16)
+
+    async def create(tenant: str) -> None:
+        async with limit:
+            await harness.run(tenant, "provision", version=1, **secret)
+
+    await asyncio.gather(*map(create, idle))
+    await create(LAST)
+    held = [await hold(harness), await hold_without_lock(harness)]
+    for config in (
+        {"version": canaries.secret("type")},
+        {"version": 13},
+        {"version": 1, "unknown": canaries.secret("x" * 300_000)},
+    ):
+        held.append(harness.tenant())
+        job = await harness.send(held[-1], "provision", "target", **config, **secret)
+        await harness.wait_held(job, "LE402")
+    retrying = [await fail(harness)]
+    for call, fault in (("create", {"drop": -1}), ("inspect", {"fail": -1})):
+        retrying.append(harness.tenant())
+        await harness.target.set_fault(retrying[-1], call, **fault)
+        await harness.send(retrying[-1], "provision", version=1, **secret)
+
+    async def look() -> bool:
+        _, listed = await Scene(worker).read("tenants")
+        states = Counter(each["state"] for each in listed["tenants"])
+        return states == {"idle": 192, "held": 5, "retrying": 3}
+
+    await wait_for(look)
+    few = run_alone(worker, "tenants")
+    print(few.output)
+    reasons = {row[134:] for row in few.output.splitlines() if " held " in row}
+    assert len(reasons) == 5
+    await add_tenants(harness, 9_800)
+
+    many, document = run_alone(worker, "tenants"), run_alone(worker, "tenants", "--json")
+
+    for run in (few, many, document):
+        print(f"{run.seconds:.2f} s, {run.cpu_seconds:.2f} s CPU, {run.mebibytes:.1f} MiB")
+    assert many.output.endswith("10000 tenants, 8 not as desired: 5 held, 9992 idle, 3 retrying\n")
+    check_schema("tenants", json.loads(document.output))
+    assert max(many.cpu_seconds, document.cpu_seconds) < 2.0
+    assert max(many.mebibytes, document.mebibytes) < few.mebibytes + 10
+    outputs = [few.output, many.output, document.output]
+    for tenant in (*held, *retrying, LAST):
+        for command in ("status", "history", "retry"):
+            outputs.append((await worker.command("--debug", command, tenant))[1])
+    assert not any(map(canaries.is_in, outputs))

@@ -60,8 +60,8 @@ class UpgradeResults:
             code = await self._moved(new, old)
         assert await old.terminate() == 0
         await self._let(operation.tenant for operation in flight)
-        for one in (*flight, *late):
-            await self._judge(one)
+        for flight_operation in (*flight, *late):
+            await self._judge(flight_operation)
         self.seconds.append(monotonic() - begun)
         self.done += 1
         return new
@@ -69,7 +69,7 @@ class UpgradeResults:
     async def _in_flight(self, of_each: int) -> list[Operation]:
         waiting = await self._all(of_each, self._waiting)
         kinds = (self._running, self._held, self._backing_off)
-        others = [one for kind in kinds for one in await self._all(of_each, kind)]
+        others = [call for kind in kinds for call in await self._all(of_each, kind)]
         return [*(operation for pair in waiting for operation in pair), *others]
 
     async def _next_version(self) -> Worker:
@@ -181,5 +181,5 @@ async def test_a_new_version_loses_no_operation_in_flight(
     print(f"\n{rolls.table()}")  # noqa: T201  # the figures are what the long form is for
     assert not +rolls.wrong, rolls.table()
     assert rolls.fates["left"] == 0
-    # A call to the lock that runs at the first look may end before the second.
+    # A call to the lock that runs at the first check may end before the second.
     assert rolls.fates["moved"] >= 3 * of_each * count

@@ -1,4 +1,4 @@
-"""The compute engine of a page keeps the contract of compute engines."""
+"""The example compute engine, which fits on one page, keeps the contract of compute engines."""
 
 import errno
 import hashlib
@@ -37,19 +37,19 @@ class FolderSubject(Subject):
     def with_secret(self, secret: str) -> dict[str, Any]:
         return {"text": secret}
 
-    def refused(self, secret: str) -> dict[str, Any] | None:
+    def with_refused_secret(self, secret: str) -> dict[str, Any] | None:
         return {"text": [secret]}
 
-    def carrying(self, value: str) -> dict[str, Any]:
+    def with_text(self, value: str) -> dict[str, Any]:
         return {"text": value}
 
-    async def carried(self, tenant: str) -> str:
+    async def read_text(self, tenant: str) -> str:
         return str(self._content(tenant)["text"])
 
     async def versions(self, tenant: str) -> list[int]:
         return [int(self._content(tenant)["text"])] if self.file(tenant).exists() else []
 
-    async def shown(self, tenant: str) -> str:
+    async def list_public_texts(self, tenant: str) -> str:
         return repr(list(self.folder.iterdir()))
 
     async def disturb(self, tenant: str, drift: str) -> None:

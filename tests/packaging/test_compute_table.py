@@ -165,16 +165,18 @@ def test_every_test_of_the_suite_is_in_a_row() -> None:
 
 @pytest.mark.parametrize("engine", MODULES)
 def test_an_engine_keeps_the_rules_that_the_table_says_it_keeps(engine: str) -> None:
-    said = {rule: table()[rule][engine] for rule in RULES}
+    documented = {rule: table()[rule][engine] for rule in RULES}
 
-    assert said == {rule: "yes" if runs_rule(engine, rule) else "no" for rule in RULES}
+    assert documented == {rule: "yes" if runs_rule(engine, rule) else "no" for rule in RULES}
 
 
 @pytest.mark.parametrize("engine", MODULES)
 def test_an_engine_has_the_features_that_the_table_says_it_has(engine: str) -> None:
-    said = {feature: table()[feature][engine].partition(":")[0] for feature in FEATURES}
+    documented = {feature: table()[feature][engine].partition(":")[0] for feature in FEATURES}
 
-    assert said == {feature: "yes" if engine in FEATURES[feature] else "no" for feature in FEATURES}
+    assert documented == {
+        feature: "yes" if engine in FEATURES[feature] else "no" for feature in FEATURES
+    }
 
 
 def test_every_feature_is_shown_by_a_test() -> None:

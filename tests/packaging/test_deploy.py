@@ -64,8 +64,8 @@ def test_the_compose_environment_is_valid_and_its_grace_period_fits() -> None:
 
 def test_the_image_runs_the_worker_itself_and_not_as_root() -> None:
     lines = (DEPLOY / "Dockerfile").read_text().splitlines()
-    said = dict(line.split(" ", 1) for line in lines if line[:1].isupper())
+    instructions = dict(line.split(" ", 1) for line in lines if line[:1].isupper())
 
-    assert json.loads(said["ENTRYPOINT"]) == ["landlord-host", "--engine", "restate"]
-    assert said["USER"].split(":")[0].isdecimal()
-    assert said["USER"] != "0:0"
+    assert json.loads(instructions["ENTRYPOINT"]) == ["landlord-host", "--engine", "restate"]
+    assert instructions["USER"].split(":")[0].isdecimal()
+    assert instructions["USER"] != "0:0"

@@ -28,7 +28,7 @@ ENTRY_POINTS = {
 }
 
 PLUGIN = "landlord_engines_core.conformance.plugin"
-"""The plugin of pytest, which is its entry point's name, too."""
+"""The module of the pytest plugin, which is also the name of its entry point."""
 
 
 def project(name: str) -> dict[str, Any]:
@@ -91,11 +91,18 @@ def test_sdist_and_wheel_hold_the_sources_and_nothing_else(name: str, tmp_path: 
         installed = set(wheel.namelist())
 
     # hatchling adds the .gitignore that it applied.
-    beside = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
+    other_files = {
+        ".gitignore",
+        "CHANGELOG.md",
+        "LICENSE",
+        "PKG-INFO",
+        "README.md",
+        "pyproject.toml",
+    }
     top = f"{name}-{version}"
     assert f"{name}/py.typed" in installed
     assert unpacked - {f"{top}/.gitignore"} == (
-        {f"{top}/src/{path}" for path in sources(name)} | {f"{top}/{path}" for path in beside}
+        {f"{top}/src/{path}" for path in sources(name)} | {f"{top}/{path}" for path in other_files}
     ) - {f"{top}/.gitignore"}
     about = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
     assert installed == sources(name) | {f"{top}.dist-info/{path}" for path in about}

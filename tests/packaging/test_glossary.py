@@ -37,7 +37,7 @@ RETIRED: Mapping[str, str] = {
     r"\bobserving\(\)": "begin_observation",
     r"\bown_world\b": "dedicated_harness",
 }
-"""What was called so, as a pattern, and what it is called now."""
+"""Patterns of retired words, each with the word that replaces it."""
 
 KEPT = (
     "docs/decisions/",

@@ -23,8 +23,8 @@ NAMES = (
 def modules() -> Iterator[str]:
     for name in NAMES:
         yield name
-        for found in pkgutil.walk_packages(import_module(name).__path__, f"{name}."):
-            yield found.name
+        for module in pkgutil.walk_packages(import_module(name).__path__, f"{name}."):
+            yield module.name
 
 
 def has_only_submodules(module: ModuleType) -> bool:
@@ -43,7 +43,7 @@ def test_a_module_lists_its_public_names_once_and_has_them(name: str) -> None:
 
     assert public is not None or has_only_submodules(module)
     assert len(public or ()) == len(set(public or ()))
-    assert not [one for one in public or () if not hasattr(module, one)]
+    assert not [name for name in public or () if not hasattr(module, name)]
 
 
 def test_the_public_module_offers_what_the_document_for_authors_names() -> None:

@@ -1,4 +1,4 @@
-"""The example carries jobs through kills, with real workers."""
+"""The example engine completes jobs although workers are killed; the workers are real."""
 
 import sqlite3
 from contextlib import closing

@@ -24,8 +24,8 @@ from landlord_test_target.waiting import wait_for
 
 
 @attrs.define
-class File:
-    """A file with jobs of one tenant, and Landlord's word about it."""
+class JobsFile:
+    """A file with jobs of one tenant, and Landlord's answer about that tenant."""
 
     store: Store
     word: bool | None = None
@@ -60,14 +60,14 @@ class File:
         _ = tenant
         return self.word
 
-    async def end(self, steps: SqliteSteps, operation: str) -> None:
+    async def end_job(self, steps: SqliteSteps, operation: str) -> None:
         """Have a job of this kind write its end."""
-        await steps.acquire("t", note(operation))
+        await steps.acquire("t", job_start(operation))
         await steps.complete("t", transition(steps, operation))
         self.store.release(steps.job, "done")
 
 
-def note(operation: str = "update") -> JobStart:
+def job_start(operation: str = "update") -> JobStart:
     return JobStart(operation=operation, started_at="t", is_uuid=True)
 
 
@@ -78,147 +78,149 @@ def transition(steps: SqliteSteps, operation: str = "update") -> Transition:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[File]:
+def jobs_file(tmp_path: Path) -> Iterator[JobsFile]:
     with closing(Store(tmp_path / "jobs.db")) as store:
-        yield File(store)
+        yield JobsFile(store)
 
 
 async def test_a_younger_job_takes_the_lock_once_the_task_of_the_older_one_has_ended(
-    file: File,
+    jobs_file: JobsFile,
 ) -> None:
-    older, younger = file.send(), file.send()
-    await older.acquire("t", note())
-    acquiring = asyncio.create_task(younger.acquire("t", note()))
+    older, younger = jobs_file.send(), jobs_file.send()
+    await older.acquire("t", job_start())
+    acquiring = asyncio.create_task(younger.acquire("t", job_start()))
 
     async def is_asked_to_stop() -> bool:
-        job = file.store.job(older.job.id)
+        job = jobs_file.store.job(older.job.id)
         return job is not None and job.state == "superseded"
 
     await wait_for(is_asked_to_stop)
     assert not acquiring.done()
-    file.store.release(older.job, "open")
+    jobs_file.store.release(older.job, "open")
     await acquiring
 
-    for call in (older.read_record("t"), older.acquire("t", note())):
+    for call in (older.read_record("t"), older.acquire("t", job_start())):
         with pytest.raises(Superseded) as raised:
             await call
-        # In a switch this ends it, which the end of the job alone would not.
+        # This error ends a switch without a rollback. ExecutionEnded alone would not.
         assert not isinstance(raised.value, ExecutionEnded)
     assert (await younger.read_record("t")).transitions
 
 
-async def test_of_two_jobs_that_wait_for_one_lock_the_younger_gets_it_last(file: File) -> None:
-    holder, middle, youngest = file.send(), file.send(), file.send()
-    await holder.acquire("t", note())
+async def test_of_two_jobs_that_wait_for_one_lock_the_younger_gets_it_last(
+    jobs_file: JobsFile,
+) -> None:
+    holder, middle, youngest = jobs_file.send(), jobs_file.send(), jobs_file.send()
+    await holder.acquire("t", job_start())
     waiting = asyncio.gather(
-        middle.acquire("t", note()), youngest.acquire("t", note()), return_exceptions=True
+        middle.acquire("t", job_start()), youngest.acquire("t", job_start()), return_exceptions=True
     )
 
     async def is_acquired() -> bool:
         # The worker of the two older jobs ends their tasks.
         for job in (holder.job, middle.job):
-            row = file.store.job(job.id)
+            row = jobs_file.store.job(job.id)
             if row is not None and not row.is_open:
-                file.store.release(job, "open")
-        return file.store.lock("t").job == youngest.job.id
+                jobs_file.store.release(job, "open")
+        return jobs_file.store.lock("t").job == youngest.job.id
 
     await wait_for(is_acquired)
     await waiting
 
 
-async def test_a_job_that_acquires_its_lock_again_stops_no_other_job(file: File) -> None:
-    job = file.send()
-    await job.acquire("t", note())
+async def test_a_job_that_acquires_its_lock_again_stops_no_other_job(jobs_file: JobsFile) -> None:
+    job = jobs_file.send()
+    await job.acquire("t", job_start())
 
-    record = await job.acquire("t", note())
+    record = await job.acquire("t", job_start())
 
     assert len(record.transitions) == 1
 
 
-async def test_a_job_that_was_killed_sees_that_it_has_ended(file: File) -> None:
-    job = file.send()
-    await job.acquire("t", note())
+async def test_a_job_that_was_killed_sees_that_it_has_ended(jobs_file: JobsFile) -> None:
+    job = jobs_file.send()
+    await job.acquire("t", job_start())
     await job.read_record("t")
 
-    file.store.stop(job.job.id, "killed")
+    jobs_file.store.stop(job.job.id, "killed")
 
     with pytest.raises(ExecutionEnded):
         await job.read_record("t")
 
 
-async def test_a_job_that_was_killed_supersedes_none(file: File) -> None:
-    older, younger = file.send(), file.send()
-    await younger.acquire("t", note())
-    file.store.stop(younger.job.id, "killed")
-    file.store.release(younger.job, "open")
+async def test_a_job_that_was_killed_supersedes_none(jobs_file: JobsFile) -> None:
+    older, younger = jobs_file.send(), jobs_file.send()
+    await younger.acquire("t", job_start())
+    jobs_file.store.stop(younger.job.id, "killed")
+    jobs_file.store.release(younger.job, "open")
 
     await older.read_record("t")
-    await older.acquire("t", note())
+    await older.acquire("t", job_start())
 
-    assert file.store.lock("t").job == older.job.id
+    assert jobs_file.store.lock("t").job == older.job.id
 
 
-async def test_a_job_that_has_ended_supersedes_an_older_one(file: File) -> None:
-    older, younger = file.send(), file.send()
-    await file.end(younger, "update")
+async def test_a_job_that_has_ended_supersedes_an_older_one(jobs_file: JobsFile) -> None:
+    older, younger = jobs_file.send(), jobs_file.send()
+    await jobs_file.end_job(younger, "update")
 
-    for call in (older.read_record("t"), older.acquire("t", note())):
+    for call in (older.read_record("t"), older.acquire("t", job_start())):
         with pytest.raises(Superseded):
             await call
 
 
 @pytest.mark.parametrize(("word", "taken"), [(True, True), (False, False), (None, True)])
 async def test_after_a_delete_a_job_continues_only_if_landlord_wants_the_tenant(
-    file: File, *, word: bool | None, taken: bool
+    jobs_file: JobsFile, *, word: bool | None, taken: bool
 ) -> None:
-    delete, job = file.send(), file.send()
-    await file.end(delete, "delete")
-    file.word = word
+    delete, job = jobs_file.send(), jobs_file.send()
+    await jobs_file.end_job(delete, "delete")
+    jobs_file.word = word
 
     if taken:
-        await job.acquire("t", note("provision"))
+        await job.acquire("t", job_start("provision"))
     else:
         with pytest.raises(Superseded):
-            await job.acquire("t", note("provision"))
+            await job.acquire("t", job_start("provision"))
 
 
 @pytest.mark.parametrize(("word", "taken"), [(True, False), (False, True), (None, True)])
 async def test_an_older_delete_is_superseded_only_if_landlord_wants_the_tenant(
-    file: File, *, word: bool | None, taken: bool
+    jobs_file: JobsFile, *, word: bool | None, taken: bool
 ) -> None:
-    delete, job = file.send(), file.send()
-    await file.end(job, "provision")
-    file.word = word
+    delete, job = jobs_file.send(), jobs_file.send()
+    await jobs_file.end_job(job, "provision")
+    jobs_file.word = word
 
     if taken:
-        await delete.acquire("t", note("delete"))
+        await delete.acquire("t", job_start("delete"))
     else:
         with pytest.raises(Superseded):
-            await delete.acquire("t", note("delete"))
+            await delete.acquire("t", job_start("delete"))
 
 
-async def test_a_delete_that_yields_to_an_ended_job_has_it_resynced(file: File) -> None:
-    file.resync_after, file.word = 60, True
-    delete, job = file.send(), file.send()
-    await file.end(job, "provision")
-    before = file.store.open_jobs()
+async def test_a_delete_that_yields_to_an_ended_job_has_it_resynced(jobs_file: JobsFile) -> None:
+    jobs_file.resync_after, jobs_file.word = 60, True
+    delete, job = jobs_file.send(), jobs_file.send()
+    await jobs_file.end_job(job, "provision")
+    before = jobs_file.store.open_jobs()
 
     with pytest.raises(Superseded):
-        await delete.acquire("t", note("delete"))
+        await delete.acquire("t", job_start("delete"))
 
-    assert file.store.open_jobs() == before + 1
+    assert jobs_file.store.open_jobs() == before + 1
 
 
-async def test_a_finished_step_does_not_run_again_in_a_later_attempt(file: File) -> None:
-    first, ran = file.send(), list[int]()
+async def test_a_finished_step_does_not_run_again_in_a_later_attempt(jobs_file: JobsFile) -> None:
+    first, ran = jobs_file.send(), list[int]()
 
     async def plan() -> Planned:
         ran.append(1)
         return Planned(action="create")
 
     value = await first.run("plan", plan, Planned)
-    file.store.release(first.job, "open", "failed", 0)
-    second = file.steps(file.claim())
+    jobs_file.store.release(first.job, "open", "failed", 0)
+    second = jobs_file.steps(jobs_file.claim())
 
     assert await second.run("plan", plan, Planned) == value
     assert ran == [1]
@@ -226,10 +228,10 @@ async def test_a_finished_step_does_not_run_again_in_a_later_attempt(file: File)
     assert await second.lost_attempts() == NONE_LOST
 
 
-async def test_an_attempt_that_lost_its_lease_writes_nothing(file: File) -> None:
-    job = file.send()
-    await job.acquire("t", note())
-    file.store.release(job.job, "open")
+async def test_an_attempt_that_lost_its_lease_writes_nothing(jobs_file: JobsFile) -> None:
+    job = jobs_file.send()
+    await job.acquire("t", job_start())
+    jobs_file.store.release(job.job, "open")
 
     async def plan() -> Planned:
         return Planned(action="create")
@@ -237,47 +239,47 @@ async def test_an_attempt_that_lost_its_lease_writes_nothing(file: File) -> None
     for call in (
         job.complete("t", transition(job)),
         job.run("plan", plan, Planned),
-        job.acquire("t", note()),
+        job.acquire("t", job_start()),
         job.read_record("t"),
     ):
         with pytest.raises(Superseded):
             await call
-    assert not file.store.lock("t").record.has_ended(job.execution_id)
+    assert not jobs_file.store.lock("t").record.has_ended(job.execution_id)
 
 
-async def test_a_resync_waits_for_its_job_and_acquires_beside_it(file: File) -> None:
-    job = file.send()
-    await job.acquire("t", note())
-    resync = file.send_resync(job)
+async def test_a_resync_waits_for_its_job_and_acquires_beside_it(jobs_file: JobsFile) -> None:
+    job = jobs_file.send()
+    await job.acquire("t", job_start())
+    resync = jobs_file.send_resync(job)
     with pytest.raises(StillRunning):
         await resync.read_record("t")
 
-    file.store.release(job.job, "done")
+    jobs_file.store.release(job.job, "done")
     await resync.read_record("t")
     placement = Placement(engine="mock", location="here")
-    record = await resync.acquire("t", attrs.evolve(note(), placement=placement))
+    record = await resync.acquire("t", attrs.evolve(job_start(), placement=placement))
 
     assert [kept.location for kept in record.placements] == ["here"]
-    lock = file.store.lock("t")
+    lock = jobs_file.store.lock("t")
     assert (lock.job, lock.resync) == (job.job.id, resync.job.id)
 
 
-async def test_a_job_stops_the_resync_of_the_job_before_it(file: File) -> None:
-    first = file.send()
-    await file.end(first, "update")
-    resync = file.send_resync(first)
-    await resync.acquire("t", note())
-    next_job = file.send()
-    acquiring = asyncio.create_task(next_job.acquire("t", note()))
+async def test_a_job_stops_the_resync_of_the_job_before_it(jobs_file: JobsFile) -> None:
+    first = jobs_file.send()
+    await jobs_file.end_job(first, "update")
+    resync = jobs_file.send_resync(first)
+    await resync.acquire("t", job_start())
+    next_job = jobs_file.send()
+    acquiring = asyncio.create_task(next_job.acquire("t", job_start()))
 
     async def is_stopped() -> bool:
-        row = file.store.job(resync.job.id)
+        row = jobs_file.store.job(resync.job.id)
         return row is not None and not row.is_open
 
     await wait_for(is_stopped)
     with pytest.raises(Superseded):
         await resync.read_record("t")
-    file.store.release(resync.job, "open")
+    jobs_file.store.release(resync.job, "open")
     await acquiring
 
 

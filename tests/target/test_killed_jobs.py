@@ -70,9 +70,11 @@ def test_forty_cases_combine_each_operation_with_each_next_job_and_delay_each_ca
 def test_only_the_expected_versions_of_a_case_are_accepted(
     work: KilledJob, then: NextJob, right: list[Resources], *, api: bool
 ) -> None:
-    ends = [GONE, *map(one_serving, (1, 2, 3))]
+    outcomes = [GONE, *map(one_serving, (1, 2, 3))]
 
-    assert [end for end in ends if not find_faults(case_record(work, then, end, api=api))] == right
+    assert [
+        end for end in outcomes if not find_faults(case_record(work, then, end, api=api))
+    ] == right
 
 
 @pytest.mark.parametrize(
@@ -112,11 +114,11 @@ def test_a_next_job_that_never_ends_is_found() -> None:
 def test_a_late_update_in_place_is_accepted_only_without_an_api(
     answered: float, right: list[int], *, api: bool
 ) -> None:
-    ends = []
+    accepted = []
     for version in (1, 2, 3):
         late = case_record(KilledJob.UPDATE, NextJob.YOUNGER, one_serving(version), api=api)
         late.killed = 9.0
         late.requests = [TargetRequest(at=8.0, call="update", detail={"answered": answered})]
-        ends += [] if find_faults(late) else [version]
+        accepted += [] if find_faults(late) else [version]
 
-    assert ends == right
+    assert accepted == right

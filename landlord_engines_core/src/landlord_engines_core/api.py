@@ -3,7 +3,7 @@
 Other modules of this distribution may change in any release.
 """
 
-# The package's __init__ imports nothing from here: each command would start more slowly.
+# The package's __init__ does not import these names, because each command would start more slowly.
 from landlord_engines_core import codec
 from landlord_engines_core.compute import (
     COMPUTE_CONTRACT,

@@ -110,10 +110,16 @@ def read_catalog() -> Catalog:
 def _read_catalog(path: tuple[tuple[str, int], ...]) -> Catalog:
     _ = path  # the key
     installed = read_installed(lambda group: bool(meant_group(group)))
-    engines = (_candidate(point, one) for one in installed for point in one.entry_points)
+    engines = (
+        _candidate(point, distribution)
+        for distribution in installed
+        for point in distribution.entry_points
+    )
     return Catalog(
-        engines=tuple(sorted(engines, key=lambda one: (one.group, one.name, one.distribution))),
-        damaged=tuple(one.report for one in installed if one.damage),
+        engines=tuple(
+            sorted(engines, key=lambda engine: (engine.group, engine.name, engine.distribution))
+        ),
+        damaged=tuple(distribution.report for distribution in installed if distribution.damage),
     )
 
 

@@ -1,4 +1,4 @@
-"""The problems of an engine that show without an import of it."""
+"""The problems of an engine that its metadata shows, found without importing the engine."""
 
 import re
 import sys
@@ -54,13 +54,13 @@ class Problem:
 
 def find_problems(engine: Candidate, catalog: Catalog) -> tuple[Problem, ...]:
     """Find the problems that the metadata of one engine shows."""
-    found = (
+    possible = (
         _check_group(engine, catalog),
         _check_duplicates(catalog.find_named(engine.group, engine.name)),
         _check_name(engine),
         _check_target(engine),
     )
-    return tuple(problem for problem in found if problem is not None)
+    return tuple(problem for problem in possible if problem is not None)
 
 
 def advise_choice(duplicates: Iterable[Candidate]) -> str:
@@ -98,7 +98,7 @@ def _check_group(engine: Candidate, catalog: Catalog) -> Problem | None:
 def _check_duplicates(named: tuple[Candidate, ...]) -> Problem | None:
     if len(named) == 1:
         return None
-    origins = ", ".join(f"{one.distribution} {one.version}" for one in named)
+    origins = ", ".join(f"{candidate.distribution} {candidate.version}" for candidate in named)
     return Problem(
         kind=ProblemKind.DUPLICATE,
         text=f"several entry points have this name ({origins})",

@@ -6,6 +6,7 @@ The shapes and status codes were observed on Landlord 98ffef1.
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -19,6 +20,7 @@ from landlord_engines_core.errors import LandlordUnavailable
 from landlord_engines_core.models import Tenant
 from landlord_engines_core.proxies import name_proxy, proxy_for
 from landlord_engines_core.tls import scheme_hint
+from landlord_engines_core.tracing import annotate, outgoing_headers, trace_span
 
 __all__ = ["LandlordClient", "add_version"]
 
@@ -29,6 +31,8 @@ LONGEST_BODY = 1 << 26
 """Largest answer in bytes: 64 MiB."""
 
 T = TypeVar("T")
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _VERSION = re.compile(r"v\d+")
 
@@ -73,7 +77,7 @@ class LandlordClient:
         """
         path = f"tenants/{quote(key, safe='')}"
         headers = {"Cache-Control": "no-cache"} if fresh else {}
-        status, body = await self._get(path, headers=headers)
+        status, body = await self._get("read a tenant", path, headers=headers)
         if status == HTTPStatus.NOT_FOUND and _is_landlord_error(body):
             return None
         return self._read(path, status, body, Tenant)
@@ -82,7 +86,7 @@ class LandlordClient:
         """Read the defaults that a tenant's configuration overrides in Landlord."""
         # Landlord answers 400 for an engine that it does not know, and so has no defaults for it.
         path = "compute/config"
-        status, body = await self._get(path, params={"provider": engine})
+        status, body = await self._get("read defaults", path, params={"provider": engine})
         if status == HTTPStatus.BAD_REQUEST and _is_landlord_error(body):
             return {}
         return self._read(path, status, body, _ComputeConfig).defaults
@@ -90,7 +94,7 @@ class LandlordClient:
     async def reach(self) -> None:
         """Check that the API answers."""
         path = "tenants"
-        status, body = await self._get(path, params={"limit": "1"})
+        status, body = await self._get("list tenants", path, params={"limit": "1"})
         self._read(path, status, body, _TenantList)
 
     async def aclose(self) -> None:
@@ -101,10 +105,20 @@ class LandlordClient:
 
     async def _get(
         self,
+        request: str,
         path: str,
         *,
         params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> tuple[int, bytes]:
+        """Send a request, and return the answer's status and body; ``request`` names its span."""
+        with trace_span(f"landlord: {request}", {"http.request.method": "GET"}, is_request=True):
+            status, body = await self._exchange(path, params, {**headers, **outgoing_headers()})
+            annotate({"http.response.status_code": status})
+            return status, body
+
+    async def _exchange(
+        self, path: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))

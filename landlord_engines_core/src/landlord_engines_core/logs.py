@@ -11,6 +11,7 @@ from structlog.contextvars import bound_contextvars
 from landlord_engines_core.errors import LandlordEnginesError
 from landlord_engines_core.log_repeats import Repeats
 from landlord_engines_core.streams import LineWriter
+from landlord_engines_core.tracing import current_trace_id
 
 __all__ = ["Logger", "configure", "count_dropped_lines", "error_fields", "job_context"]
 
@@ -61,6 +62,14 @@ def _drop_traceback(
     return {**event, "error": kind.__name__} if kind is not None else event
 
 
+def _add_trace_id(
+    _: object, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Add the id of the current job's trace, if there is one."""
+    trace_id = current_trace_id()
+    return {**event, "trace_id": trace_id} if trace_id else event
+
+
 def _escape_controls(
     _: object, __: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
@@ -92,6 +101,7 @@ def configure(*, level: str, form: str, color: bool = True) -> Logger:
     console = form in ("development", "console") or (form == "auto" and stream.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace_id,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _drop_traceback,

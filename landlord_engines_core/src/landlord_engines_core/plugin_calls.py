@@ -1,8 +1,8 @@
-"""The door through which core calls the code of engines.
+"""The error boundary inside which core calls the code of engines.
 
-An engine may raise anything: an error of its own, SystemExit, or a cancellation that nobody asked for. The
-door replaces all of these by an error that names the engine, the method, the line and the distribution. It
-never repeats the text of the engine's error, which may hold values.
+An engine may raise anything: an error of its own, SystemExit, or a cancellation that nobody asked for.
+The boundary replaces all of these by an error that names the engine, the method, the line and the
+distribution. It never repeats the text of the engine's error, which may hold values.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import attrs
 from landlord_engines_core.errors import LandlordEnginesError
 from landlord_engines_core.plugin_origins import find_origin
 
-__all__ = ["Door", "ignore_time"]
+__all__ = ["ErrorBoundary", "ignore_time"]
 
 Observe = Callable[[str, float], None]
 """Function that takes the name of a method and the seconds that a call of it took."""
@@ -26,19 +26,19 @@ def ignore_time(method: str, seconds: float) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Door:
-    """The way into the code of one engine.
+class ErrorBoundary:
+    """The error boundary of one engine: a context for each call of the engine's code.
 
     Attributes:
         engine: The engine in words, such as ``worker engine restate``.
         failure: The class of the errors that replace those of the engine.
-        passes: More errors than core's that the engine may raise.
+        allowed_errors: Errors that the engine may raise in addition to core's errors.
         observe: Gets the duration of each call.
     """
 
     engine: str
     failure: type[LandlordEnginesError]
-    passes: tuple[type[BaseException], ...] = ()
+    allowed_errors: tuple[type[BaseException], ...] = ()
     observe: Observe = ignore_time
 
     @contextmanager
@@ -76,7 +76,7 @@ class Door:
         if isinstance(error, asyncio.CancelledError):
             return _is_asked_for()
         # GeneratorExit ends a coroutine that nobody awaits any more.
-        return isinstance(error, (LandlordEnginesError, GeneratorExit, *self.passes))
+        return isinstance(error, (LandlordEnginesError, GeneratorExit, *self.allowed_errors))
 
     def _translate(self, error: BaseException, method: str) -> LandlordEnginesError:
         origin = find_origin(error)

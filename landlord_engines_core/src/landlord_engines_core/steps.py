@@ -19,10 +19,13 @@ class LostAttempts:
     Attributes:
         count: How many there were in a row, since the job last made progress or failed with an error.
         is_new: Whether the attempt directly before this one was lost.
+        is_retry: Whether an attempt before this one failed in any way, or was lost, since the job last
+            made progress. A backend that repeats all steps at a retry need not set it.
     """
 
     count: int = 0
     is_new: bool = False
+    is_retry: bool = False
 
 
 NONE_LOST = LostAttempts()

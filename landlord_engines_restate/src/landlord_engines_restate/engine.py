@@ -117,7 +117,7 @@ class RestateEngine(WorkerEngine):
 
     async def watch_registration(self) -> Registration:
         """Check this worker's deployment, and which deployment gets new jobs."""
-        return await self._registrar.look()
+        return await self._registrar.read_registration()
 
     async def make_latest(self) -> Registration:
         """Register again, so that new jobs go to this worker."""

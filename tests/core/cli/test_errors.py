@@ -4,7 +4,7 @@ import pytest
 
 from landlord_engines_core.cli.errors import exit_with_code
 from landlord_engines_core.errors import EngineFailed
-from landlord_engines_core.plugin_calls import Door
+from landlord_engines_core.plugin_calls import ErrorBoundary
 
 
 def test_an_attempted_exit_is_one_line_and_has_its_traceback_on_request(
@@ -25,9 +25,9 @@ def test_an_attempted_exit_is_one_line_and_has_its_traceback_on_request(
 def test_the_traceback_of_an_engines_error_is_printed_only_on_request(
     capfd: pytest.CaptureFixture[str], *, debug: bool
 ) -> None:
-    door = Door(engine="worker engine own", failure=EngineFailed)
+    boundary = ErrorBoundary(engine="worker engine own", failure=EngineFailed)
 
-    with pytest.raises(SystemExit) as caught, exit_with_code(debug=debug), door.call("serve"):
+    with pytest.raises(SystemExit) as caught, exit_with_code(debug=debug), boundary.call("serve"):
         raise KeyError("sesame")
 
     error = capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""The list of installed engines: what it shows of bad ones, what it imports and what it takes."""
+"""The list of installed engines: the problems that it shows, its imports and its processor time."""
 
 import json
 import os
@@ -103,9 +103,9 @@ def test_duplicates_are_shown_with_the_option_that_chooses(tmp_path: Path) -> No
     write_distribution(tmp_path, "acme-one", {"twin": "acme_one:factory"}, FINE)
     write_distribution(tmp_path, "acme-two", {"twin": "acme_two:factory"}, FINE)
 
-    shown = [line for line in run_engines().splitlines() if "duplicate" in line]
+    lines = [line for line in run_engines().splitlines() if "duplicate" in line]
 
-    assert shown == 2 * [
+    assert lines == 2 * [
         f"    duplicate: several entry points have this name (acme-one 1.0, acme-two 1.0); use --engine acme-one:twin or --engine acme-two:twin, {UNINSTALL}"
     ]
 
@@ -123,9 +123,11 @@ def test_an_engine_for_this_version_and_the_next_has_no_problem(tmp_path: Path) 
     points = tmp_path / "acme-1.0.dist-info" / "entry_points.txt"
     points.write_text(f"{points.read_text()}[landlord.worker_engines.v2]\nmine = acme:factory\n")
 
-    found = [one for one in json.loads(run_engines("--json"))["engines"] if one["name"] == "mine"]
+    entries = [
+        entry for entry in json.loads(run_engines("--json"))["engines"] if entry["name"] == "mine"
+    ]
 
-    assert [one["problems"] for one in found] == [[], []]
+    assert [entry["problems"] for entry in entries] == [[], []]
 
 
 def test_the_document_has_each_field_that_the_page_lists(tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_the_document_has_each_field_that_the_page_lists(tmp_path: Path) -> None
 
     document = json.loads(run_engines("--json"))
 
-    assert [one for one in document["engines"] if one["name"] == "mine"] == [
+    assert [entry for entry in document["engines"] if entry["name"] == "mine"] == [
         {
             "group": "landlord.worker_engines",
             "name": "mine",
@@ -203,7 +205,7 @@ own = [path for path in sys.path if path.endswith((".zip", "lib-dynload", "/pyth
 sys.path[:] = [sys.argv[1], *own]
 landlord_host(["engines"])
 """
-"""The command, where only the distributions of one folder are installed."""
+"""Program that runs the command with only the distributions of one folder installed."""
 
 
 def measure_listing(folder: Path) -> tuple[float, str]:

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def shared_path() -> Iterator[Path]:
-    """A folder that each user may enter; pytest closes its own again each time that it starts."""
+    """A folder that each user may enter. pytest resets the mode of its own folders at each start."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder)
         path.chmod(0o755)

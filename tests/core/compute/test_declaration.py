@@ -68,7 +68,7 @@ def declare(**changes: Any) -> ComputeEngineFactory:
     return attrs.evolve(sound, **changes)
 
 
-@pytest.mark.parametrize("candidate", list_engines(COMPUTE_ENGINES), ids=lambda one: one.name)
+@pytest.mark.parametrize("candidate", list_engines(COMPUTE_ENGINES), ids=lambda engine: engine.name)
 def test_the_installed_engines_declare_what_holds(candidate: Any) -> None:
     _, factory = load_compute_engine(candidate.name)
 
@@ -147,7 +147,7 @@ def with_schema(schema: Any) -> Callable[[ComputeContext], ComputeEngine]:
 def test_an_engine_that_cannot_be_created_is_named_without_a_value(
     function: Callable[..., Any], settings: Settings, named: str
 ) -> None:
-    candidate = next(one for one in list_engines(COMPUTE_ENGINES) if one.name == "mock")
+    candidate = next(engine for engine in list_engines(COMPUTE_ENGINES) if engine.name == "mock")
     context = ComputeContext(settings=settings, logger=RecordingLogger())
 
     with pytest.raises(LandlordEnginesError) as caught:
@@ -162,7 +162,7 @@ async def test_blocking_work_runs_in_a_thread_and_keeps_the_context_of_the_job()
     tenant = ContextVar("tenant", default="")
     tenant.set("t")
 
-    def look(number: int, *, more: int) -> tuple[str, int, bool]:
+    def add(number: int, *, more: int) -> tuple[str, int, bool]:
         return tenant.get(), number + more, current_thread() is main_thread()
 
-    assert await context.run_in_thread(look, 1, more=2) == ("t", 3, False)
+    assert await context.run_in_thread(add, 1, more=2) == ("t", 3, False)

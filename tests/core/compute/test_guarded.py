@@ -1,4 +1,4 @@
-"""Each method of a compute engine is called through the door."""
+"""Each method of a compute engine is called inside the error boundary."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from landlord_engines_core.compute import (
     Observation,
     ResourceState,
 )
-from landlord_engines_core.compute.guarded import GuardedCompute, build_compute_door
+from landlord_engines_core.compute.guarded import GuardedCompute, build_compute_boundary
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import ComputeDefect
 
@@ -53,7 +53,7 @@ class Leaving:
         sys.exit(0)
 
 
-LEAVING = GuardedCompute(Leaving(), build_compute_door("own"))  # type: ignore[arg-type]  # as above
+LEAVING = GuardedCompute("own", Leaving(), build_compute_boundary("own"))  # type: ignore[arg-type]  # as above
 
 
 @pytest.mark.parametrize("method", READ)

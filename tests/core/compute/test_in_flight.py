@@ -36,7 +36,7 @@ def ask_that_raises(error: Exception) -> Callable[[], Awaitable[object]]:
 
 
 async def start_tasks(*coroutines: Awaitable[object]) -> list[asyncio.Task[object]]:
-    tasks = [asyncio.ensure_future(one) for one in coroutines]
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     for _ in range(5):
         await asyncio.sleep(0)
     return tasks
@@ -44,7 +44,7 @@ async def start_tasks(*coroutines: Awaitable[object]) -> list[asyncio.Task[objec
 
 @pytest.fixture
 def stale_inspections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every inspection count as old, as after a freeze of the whole machine."""
+    """Make every inspection stale, as after a freeze of the whole machine."""
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
 

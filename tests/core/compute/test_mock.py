@@ -23,21 +23,21 @@ class MockSubject(Subject):
     def with_secret(self, secret: str) -> dict[str, Any]:
         return {"env": {"KEY": secret}}
 
-    def refused(self, secret: str) -> dict[str, Any] | None:
+    def with_refused_secret(self, secret: str) -> dict[str, Any] | None:
         return None
 
-    def carrying(self, value: str) -> dict[str, Any]:
+    def with_text(self, value: str) -> dict[str, Any]:
         return {"env": {"KEY": value}}
 
-    async def carried(self, tenant: str) -> str:
+    async def read_text(self, tenant: str) -> str:
         env: Any = self.resources[tenant].config["env"]
         return str(env["KEY"])
 
     async def versions(self, tenant: str) -> list[int]:
-        found = [self.resources[tenant]] if tenant in self.resources else []
-        return [int(str(one.config["version"])) for one in found]
+        resources = [self.resources[tenant]] if tenant in self.resources else []
+        return [int(str(resource.config["version"])) for resource in resources]
 
-    async def shown(self, tenant: str) -> str:
+    async def list_public_texts(self, tenant: str) -> str:
         return repr(self.resources[tenant])
 
     async def disturb(self, tenant: str, drift: str) -> None:

@@ -13,7 +13,7 @@ from landlord_test_target.in_memory import RecordingLogger
 
 
 class ScriptedMock(MockCompute):
-    """A mock whose `reach` gives prepared answers."""
+    """A mock engine whose `reach` gives prepared answers."""
 
     answers: ClassVar[list[str | BaseException]]
 
@@ -71,14 +71,14 @@ async def test_each_status_that_is_new_is_logged_once_and_the_gauge_shows_it() -
     engine = scripted_engine("v1", "v1", refused, ComputeRefused("denied"), "v1")
     targets = Targets(registry=ComputeRegistry({"own": engine}), logger=logger)
     metrics.engines.watch_targets(targets.registry, targets.gauge_value)
-    shown = []
+    gauge_values = []
 
     assert math.isnan(targets.gauge_value("own"))
     for _ in range(5):
         await targets.check()
-        shown.append(targets.gauge_value("own"))
+        gauge_values.append(targets.gauge_value("own"))
 
-    assert shown == [1, 1, 0, 0, 1]
+    assert gauge_values == [1, 1, 0, 0, 1]
     assert [event for _, event, _ in logger.lines] == [
         "target reached",
         "target not reached",
@@ -95,18 +95,18 @@ async def test_targets_are_checked_again_until_the_worker_ends(interval: float) 
 
     class Counting(MockCompute):
         async def reach(self) -> str:
-            looks.append(1)
-            if len(looks) > 1:
+            checks.append(1)
+            if len(checks) > 1:
                 again.set()
             return ""
 
-    looks: list[int] = []
+    checks: list[int] = []
     registry = ComputeRegistry({"own": Counting()})
     targets = Targets(registry=registry, logger=RecordingLogger(), interval=interval)
 
     async with targets.watch():
         await again.wait()
-    before = len(looks)
+    before = len(checks)
     await asyncio.sleep(0)
 
-    assert len(looks) == before
+    assert len(checks) == before

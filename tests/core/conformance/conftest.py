@@ -15,7 +15,7 @@ UNPINNED = "VER-2"
 
 @pytest.fixture(scope="session", autouse=True)
 def wrong_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Install each wrong engine under its rule's name; one has no range of core."""
+    """Install each wrong engine under its rule's name; one distribution declares no range of core's versions."""
     folder = tmp_path_factory.mktemp("installed")
     modules = {rule.lower(): module_of(rule.lower(), lines) for rule, lines in WRONG.items()}
     unpinned = {UNPINNED.lower(): modules.pop(UNPINNED.lower())}

@@ -28,7 +28,7 @@ async def test_a_resync_that_a_job_supersedes_ends_without_a_repair(tmp_path: Pa
     ledger.write("dispatched", job="a", execution="one", script=script)
     ended = CompletedJob(tenant="t", execution_id="one", operation="update")
 
-    done = await ScriptedJobs(ledger=ledger, worker=0).resync(ended, InMemorySteps(overtaken=True))
+    done = await ScriptedJobs(ledger=ledger, worker=0).resync(ended, InMemorySteps(superseded=True))
 
     assert done.answer.state is ExecutionState.SUCCEEDED
     assert [entry.event for entry in ledger.read(job="a")][-2:] == [

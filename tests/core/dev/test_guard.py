@@ -31,10 +31,10 @@ def test_at_the_end_of_its_input_the_guard_ends_all_processes_that_use_the_folde
     reader, writer = os.pipe()
     os.write(writer, b"x")
     os.close(writer)
-    with sleeper(folder) as one, sleeper(folder / "data") as two, sleeper(other) as three:
+    with sleeper(folder) as in_folder, sleeper(folder / "data") as two, sleeper(other) as three:
         main([str(folder)], reader)
 
-        assert (one.wait(20), two.wait(20), three.poll()) == (-9, -9, None)
+        assert (in_folder.wait(20), two.wait(20), three.poll()) == (-9, -9, None)
         three.kill()
     os.close(reader)
     assert not folder.exists()

@@ -21,10 +21,10 @@ async def test_a_page_has_its_text_and_its_process_id(unused_tcp_port: int) -> N
         return text.splitlines()
 
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as page:
-        shown = await wait_for(lines)
+        page_text = await wait_for(lines)
         page.send_signal(signal.SIGTERM)
 
-    assert shown == ["version one", f"process {page.pid}"]
+    assert page_text == ["version one", f"process {page.pid}"]
 
 
 def test_a_free_port_can_be_listened_on() -> None:

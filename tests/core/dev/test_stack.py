@@ -24,7 +24,7 @@ async def test_a_tenant_that_cannot_be_destroyed_is_reported_after_the_others_ar
 
     with pytest.raises(ComputeUnavailable, match="it does not end"):
         async with _destroy_tenants(ComputeRegistry({"mock": compute}), httpserver.url_for("/v1")):
-            compute.resources["other"] = None  # type: ignore[assignment]  # what it is does not matter
+            compute.resources["other"] = None  # type: ignore[assignment]  # any object will do
 
     assert compute.resources == {}
 

@@ -52,7 +52,7 @@ async def test_each_request_for_a_tenant_sends_one_job(
     await landlord.wait_removed(tenant)
 
     assert dispatcher.operations() == ["provision", "update", "delete", "delete"]
-    assert [one["version"] for one in (created, updated, archived)] == [3, 6, 9]
+    assert [document["version"] for document in (created, updated, archived)] == [3, 6, 9]
     assert created["status_message"] == "Workflow execution completed: inv_1"
     assert archived["workflow_execution_id"] == "inv_3"
 
@@ -165,9 +165,9 @@ async def test_a_killed_execution_is_waited_for_before_the_next_dispatch(
     await landlord.update(tenant, n=2)
 
     async def was_killed_and_polled() -> bool:
-        return dispatcher.killed == ["inv_1"] and dispatcher.polls["inv_1"] > looks + 3
+        return dispatcher.killed == ["inv_1"] and dispatcher.polls["inv_1"] > polls + 3
 
-    looks = dispatcher.polls["inv_1"]
+    polls = dispatcher.polls["inv_1"]
     await wait_for(was_killed_and_polled)
     assert len(dispatcher.bodies) == 1
     dispatcher.answers["inv_1"] = SUCCEEDED

@@ -58,18 +58,18 @@ class Replay:
         path = self._with_own_id(request["path"])
         body = request["body"]
         raw = body.encode() if isinstance(body, str) else body
-        found: Answer | None = None
+        answer: Answer | None = None
 
-        async def look() -> bool:
-            nonlocal found
-            found = await self.landlord.call(request["method"], path, raw)
-            return request["method"] != "GET" or has_caught_up(found, response)
+        async def check() -> bool:
+            nonlocal answer
+            answer = await self.landlord.call(request["method"], path, raw)
+            return request["method"] != "GET" or has_caught_up(answer, response)
 
-        await wait_for(look)
-        assert found is not None
+        await wait_for(check)
+        assert answer is not None
         if exchange["name"] == "create":
-            self.id = found.body["id"]
-        return found
+            self.id = answer.body["id"]
+        return answer
 
     def _with_own_id(self, path: str) -> str:
         return FORMS[0][1].sub(self.id, path)
@@ -96,16 +96,18 @@ async def test_every_recorded_request_is_answered_as_it_was_recorded(
 ) -> None:
     exchanges: list[dict[str, Any]] = json.loads(RECORDED.read_text())
     replay = Replay(landlord)
-    found: list[str] = []
+    all_differences: list[str] = []
     dispatcher.default_answer = SUCCEEDED
     dispatcher.may_accept.clear()
 
     for exchange in exchanges:
-        found += compare_answer(exchange, await replay.send(exchange))
+        all_differences += compare_answer(exchange, await replay.send(exchange))
         if exchange["name"] == "get-requested":
             dispatcher.may_accept.set()
 
-    assert not found, f"{len(exchanges)} exchanges compared, {len(found)} differences: {found}"
+    assert not all_differences, (
+        f"{len(exchanges)} exchanges compared, {len(all_differences)} differences: {all_differences}"
+    )
     assert len(exchanges) == 26
     assert dispatcher.operations() == ["provision", "update", "delete", "delete"]
 

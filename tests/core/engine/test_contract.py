@@ -15,7 +15,7 @@ from landlord_engines_core.errors import CapabilityNotSupported
 
 
 class Plain(WorkerEngine):
-    """An engine with the three hooks that it must have."""
+    """An engine with the three required hooks only."""
 
     async def serve(self, started: Callable[[], None]) -> None:
         started()

@@ -30,7 +30,7 @@ class Settings:
 
 
 class Engine(WorkerEngine):
-    """An engine with the three hooks that it must have."""
+    """An engine with the three required hooks only."""
 
     def __init__(self, context: EngineContext) -> None:
         """Nothing is kept."""

@@ -1,4 +1,4 @@
-"""Each method of a worker engine, and each part of its local backend, is called through the door."""
+"""Each method of a worker engine, and each part of its local backend, is called inside the error boundary."""
 
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -17,15 +17,15 @@ from landlord_engines_core.engine import (
     TenantStatus,
     WorkerEngine,
 )
-from landlord_engines_core.engine.guarded import GuardedEngine, build_door, open_local_backend
+from landlord_engines_core.engine.guarded import GuardedEngine, build_boundary, open_local_backend
 from landlord_engines_core.engine.moving import MoveReport
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_core.models import PolledExecution
 from landlord_test_target.landlord import RUNNING, ScriptedDispatcher
 
-DOOR = build_door(EngineInfo(name="own", contract=1))
-HERE = Registration(state=RegistrationState.REGISTERED, detail="here")
-MOVED = MoveReport(old="http://old", latest="http://new", moves=(), remaining=0)
+BOUNDARY = build_boundary(EngineInfo(name="own", contract=1))
+REGISTERED = Registration(state=RegistrationState.REGISTERED, detail="here")
+MOVE_REPORT = MoveReport(old="http://old", latest="http://new", moves=(), remaining=0)
 TENANT = TenantStatus(tenant="t")
 
 
@@ -77,7 +77,7 @@ class Engine(WorkerEngine):
 
     async def move(self, old: str, *, dry_run: bool) -> MoveReport:
         self._leave()
-        return MOVED
+        return MOVE_REPORT
 
     async def list_tenants(self) -> AsyncGenerator[TenantStatus, None]:
         self._leave()
@@ -93,7 +93,7 @@ class Engine(WorkerEngine):
 
     def _answer(self) -> Registration:
         self._leave()
-        return HERE
+        return REGISTERED
 
     def _leave(self) -> None:
         if self.exits:
@@ -103,21 +103,25 @@ class Engine(WorkerEngine):
 @pytest.mark.parametrize("method", CALLS)
 async def test_an_exit_in_any_method_is_an_error(method: str) -> None:
     with pytest.raises(EngineFailed, match=f"worker engine own raised SystemExit in {method} "):
-        await CALLS[method](GuardedEngine(Engine(exits=True), DOOR))
+        await CALLS[method](GuardedEngine(Engine(exits=True), BOUNDARY))
 
 
 def test_an_exit_in_the_check_is_an_error() -> None:
     with pytest.raises(EngineFailed, match="own raised SystemExit in check "):
-        GuardedEngine(Engine(exits=True), DOOR).check()
+        GuardedEngine(Engine(exits=True), BOUNDARY).check()
 
 
 async def test_the_answers_of_an_engine_are_returned() -> None:
-    engine = GuardedEngine(Engine(), DOOR)
+    engine = GuardedEngine(Engine(), BOUNDARY)
     engine.check()
 
     answers = [await call(engine) for call in CALLS.values()]
 
-    assert answers == [None, HERE, None, HERE, HERE, HERE, MOVED, [TENANT], TENANT, True]
+    reads = [[TENANT], TENANT, True]
+    assert answers == [
+        *(None, REGISTERED, None, REGISTERED, REGISTERED, REGISTERED, MOVE_REPORT),
+        *reads,
+    ]
 
 
 def call_exit() -> NoReturn:
@@ -137,7 +141,7 @@ async def start(settings: object, folder: Path) -> AsyncIterator[LocalBackend]:
 async def open_and_use(
     settings: object, use: Callable[[LocalBackend], Awaitable[object]]
 ) -> object:
-    async with open_local_backend(DOOR, start, settings, Path("/nowhere")) as backend:
+    async with open_local_backend(BOUNDARY, start, settings, Path("/nowhere")) as backend:
         return await use(backend)
 
 

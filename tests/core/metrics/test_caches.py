@@ -24,18 +24,20 @@ async def test_a_cache_shows_the_results_of_lookups_and_its_open_requests() -> N
     async def fail() -> int:
         raise ConnectionError
 
-    async def look(cache: Cache[str, int], key: str, source: Callable[[], Awaitable[int]]) -> int:
+    async def read_cache(
+        cache: Cache[str, int], key: str, source: Callable[[], Awaitable[int]]
+    ) -> int:
         return await cache.get(key, source, tolerate=ConnectionError, on_stale=lambda _: None)
 
-    asking = [asyncio.create_task(look(fresh, "a", ask)) for _ in range(2)]
+    asking = [asyncio.create_task(read_cache(fresh, "a", ask)) for _ in range(2)]
     await asyncio.sleep(0)
     open_questions = read_samples(metrics.families)['cache_fetches_in_flight{cache="engine"}']
     gate.set()
-    await asyncio.gather(*asking, look(stale, "a", ask))
-    await look(fresh, "a", ask)
-    await look(stale, "a", fail)
+    await asyncio.gather(*asking, read_cache(stale, "a", ask))
+    await read_cache(fresh, "a", ask)
+    await read_cache(stale, "a", fail)
     with pytest.raises(ConnectionError):
-        await look(stale, "b", fail)
+        await read_cache(stale, "b", fail)
 
     assert open_questions == 1
     assert count_lookups(metrics.families, "engine") == {

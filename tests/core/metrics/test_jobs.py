@@ -58,7 +58,7 @@ async def test_jobs_are_counted_by_operation_and_outcome() -> None:
 async def test_an_overtaken_job_is_counted_as_superseded_and_is_no_failure() -> None:
     tenants = build_tenant_jobs(("mock", MockCompute()))
 
-    await tenants.run(body("update"), InMemorySteps(overtaken=True))
+    await tenants.run(body("update"), InMemorySteps(superseded=True))
 
     assert count_ended_jobs(tenants) == {"update superseded": 1}
     assert failures(tenants) == [0, 0, 0]
@@ -150,8 +150,8 @@ async def test_each_attempt_of_a_step_is_timed_however_it_ends() -> None:
 
     values = read_samples(tenants.jobs.metrics.families)
     counts = [
-        values[f'step_duration_seconds_count{{step="{one}"}}']
-        for one in ("resolve", "apply", "hold")
+        values[f'step_duration_seconds_count{{step="{step}"}}']
+        for step in ("resolve", "apply", "hold")
     ]
     assert counts == [1, 1, 0]
     assert values['step_duration_seconds_sum{step="apply"}'] > 0

@@ -1,7 +1,7 @@
 """A worker runs a job only while it has the job's lease, by its own clock."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 
 import attrs
@@ -21,9 +21,13 @@ class Backend:
     hangs: bool = False
     takes: float = 0.0
     asked: int = 0
+    extended: Collection[int] = ()
+    during_request: Callable[[], object] = lambda: None
 
-    async def extend(self) -> Collection[int]:
+    async def extend(self, running: Collection[int]) -> Collection[int]:
         self.asked += 1
+        self.extended = running
+        self.during_request()
         self.now += self.takes
         if self.hangs:
             await asyncio.Event().wait()
@@ -121,6 +125,33 @@ async def test_a_worker_that_stalled_keeps_the_jobs_that_the_backend_still_lists
         await running.lease.beat()
 
         assert running.cancelled == [False, True]
+
+
+async def test_a_job_that_starts_during_a_request_is_not_cancelled_by_its_answer() -> None:
+    backend, ended = Backend(), asyncio.Event()
+    tasks = JobTasks[int]()
+    lease = Lease(tasks=tasks, extend=backend.extend, duration=10, interval=0.001)
+
+    async def work() -> None:
+        ended.set()
+
+    async with asyncio.TaskGroup() as group:
+        backend.during_request = lambda: tasks.start(group, 3, work())
+        await lease.beat()
+
+    assert backend.extended == set()
+    assert ended.is_set()
+
+
+async def test_only_the_leases_of_jobs_that_run_are_extended() -> None:
+    backend = Backend()
+    async with run(backend) as running:
+        running.tasks[1].cancel()
+        await asyncio.wait(running.tasks[1:])
+
+        await running.lease.beat()
+
+        assert backend.extended == {1}
 
 
 async def test_leases_are_extended_until_nobody_needs_them() -> None:

@@ -1,14 +1,14 @@
 from landlord_engines_core.models import CompletedJob, FollowUp, JobStart, Placement, Record
 from landlord_engines_core.queueing import plan_resync
 
-PLACED = Record().with_start(
+RECORD = Record().with_start(
     "7", JobStart(operation="update", started_at="", placement=Placement("mock", "host"))
 )
 
 
 def test_a_resync_names_the_job_and_where_the_tenant_had_a_resource() -> None:
     planned = plan_resync(
-        PLACED, tenant="t", execution_id="7", operation="update", after=60, preempted=True
+        RECORD, tenant="t", execution_id="7", operation="update", after=60, preempted=True
     )
 
     assert planned == FollowUp(
@@ -24,4 +24,4 @@ def test_a_resync_names_the_job_and_where_the_tenant_had_a_resource() -> None:
 
 
 def test_a_host_without_resyncs_gets_none() -> None:
-    assert plan_resync(PLACED, tenant="t", execution_id="7", operation="update", after=0) is None
+    assert plan_resync(RECORD, tenant="t", execution_id="7", operation="update", after=0) is None

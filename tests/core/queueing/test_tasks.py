@@ -10,7 +10,7 @@ from landlord_engines_core.queueing import JobTasks, pause
 
 @attrs.frozen
 class Jobs:
-    """Jobs that remember their tasks."""
+    """Jobs that count their cancellations."""
 
     tasks: list["asyncio.Task[None]"] = attrs.field(factory=list)
 
@@ -39,7 +39,12 @@ async def test_a_task_is_forgotten_when_it_has_ended() -> None:
 
     async with asyncio.TaskGroup() as group:
         tasks.start(group, 1, wait(end))
-        assert (1 in tasks, 2 in tasks, len(tasks)) == (True, False, 1)
+        assert (1 in tasks, 2 in tasks, len(tasks), tasks.running) == (
+            True,
+            False,
+            1,
+            frozenset({1}),
+        )
         end.set()
         await tasks.wait_ended()
 
@@ -57,17 +62,17 @@ async def test_two_attempts_of_a_job_never_overlap() -> None:
         end.set()
 
 
-async def test_each_task_but_the_kept_ones_is_cancelled_once() -> None:
+async def test_the_tasks_of_lost_jobs_are_cancelled_once() -> None:
     tasks, jobs, end, never = JobTasks[int](), Jobs(), asyncio.Event(), asyncio.Event()
 
     async with asyncio.TaskGroup() as group:
         tasks.start(group, 1, jobs.run(wait(end)))
         tasks.start(group, 2, jobs.run(linger(never)))
         await asyncio.sleep(0)
-        tasks.cancel_except({1})
+        tasks.cancel({2, 3})
         await asyncio.sleep(0)
-        # A second cancellation would cut the request that it carries.
-        tasks.cancel_except({1})
+        # A second cancellation would end the request in flight.
+        tasks.cancel({2, 3})
         assert [task.cancelling() for task in jobs.tasks] == [0, 1]
         end.set()
         never.set()

@@ -57,7 +57,7 @@ def test_the_rules_without_a_backend_are_kept(
     scaffold: Scaffold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = render(scaffold, tmp_path) / "src"
-    # As pip installs it, without pip.
+    # The same files as pip would install.
     install(tmp_path / "site", GROUPS[scaffold.kind], {}, distribution=scaffold.distribution)
     (entry_points,) = (tmp_path / "site").rglob("entry_points.txt")
     entry_points.write_text(f"[{GROUPS[scaffold.kind]}]\nmy-own = {scaffold.module}:factory\n")
@@ -78,7 +78,7 @@ def test_the_rules_without_a_backend_are_kept(
 @pytest.mark.long
 def test_ruff_and_mypy_find_nothing(scaffold: Scaffold, tmp_path: Path) -> None:
     for tool in ("mypy", "ruff"):
-        # Of the sessions, only `types` has both.
+        # Only the nox session `types` has both ruff and mypy.
         pytest.importorskip(tool)
     folder = render(scaffold, tmp_path)
 

@@ -35,7 +35,7 @@ class InnerSettings:
 
 
 def even(_: object, __: object, value: int) -> None:
-    """Refuse an odd number, as a careless class would say it."""
+    """Refuse an odd number with an error that quotes it, as a careless class would."""
     if value % 2:
         raise ValueError(value)
 
@@ -176,7 +176,9 @@ def test_the_known_maps_are_maps_in_the_schemas_of_the_engines() -> None:
         name: set() for name in known
     }
     for name, maps in _MAPS.items():
-        assert not [key for key in known[name] for one in maps if key.startswith(f"{one}_")]
+        assert not [
+            key for key in known[name] for map_name in maps if key.startswith(f"{map_name}_")
+        ]
 
 
 def test_an_engine_that_only_the_file_names_has_variables_too() -> None:
@@ -277,8 +279,10 @@ def test_each_setting_is_shown_with_its_origin_and_no_secret() -> None:
         {"compute.typed.more.a": "[1]"},
     )
 
-    shown = [(path, repr(value), loaded.origins[path]) for path, value in loaded.values.items()]
-    assert shown[:12] == [
+    settings_shown = [
+        (path, repr(value), loaded.origins[path]) for path, value in loaded.values.items()
+    ]
+    assert settings_shown[:12] == [
         ("compute.typed.url", "'http://h'", "f.yaml"),
         ("compute.typed.token", "'*******'", "$COMPUTE_TYPED_TOKEN"),
         ("compute.typed.tokens", "{'a': '*******'}", "f.yaml"),

@@ -40,5 +40,5 @@ def test_our_variable_counts_as_a_service_variable_only_beside_the_host_variable
     alone = {"WORKFLOW_X_PORT": "tcp://10.0.0.1:80"}
 
     assert not is_service_variable("WORKFLOW_X_PORT", alone, is_setting=True)
-    beside = {**alone, "WORKFLOW_X_SERVICE_HOST": "10.0.0.1"}
-    assert is_service_variable("WORKFLOW_X_PORT", beside, is_setting=True)
+    with_host = {**alone, "WORKFLOW_X_SERVICE_HOST": "10.0.0.1"}
+    assert is_service_variable("WORKFLOW_X_PORT", with_host, is_setting=True)

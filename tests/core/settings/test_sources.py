@@ -57,9 +57,9 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default() -> None
         load(document, variable, {path: "3s"}),
     ]
 
-    assert [float(one.settings.worker.drain_timeout) for one in loaded] == [30, 1, 2, 3]
+    assert [float(settings.settings.worker.drain_timeout) for settings in loaded] == [30, 1, 2, 3]
     origins = ["default", "f.yaml", "$WORKER_DRAIN_TIMEOUT", "flag"]
-    assert [one.origins[path] for one in loaded] == origins
+    assert [settings.origins[path] for settings in loaded] == origins
 
 
 def test_a_settings_file_of_landlords_worker_is_accepted_unchanged() -> None:
@@ -276,7 +276,7 @@ def test_a_service_variable_of_kubernetes_is_never_read_as_a_setting() -> None:
         for environment in (injected, by_hand)
     ]
 
-    assert [one.settings.engine.port for one in ports] == [1, 7]
+    assert [settings.settings.engine.port for settings in ports] == [1, 7]
 
 
 def test_a_misspelt_variable_of_the_default_engine_is_reported() -> None:

@@ -82,7 +82,7 @@ def test_sections_may_be_json_and_empty() -> None:
     assert Converter().structure('{"mock": {"a": "1"}}', dict[str, dict[str, str]]) == {
         "mock": {"a": "1"}
     }
-    with pytest.raises(Exception):  # noqa: B017, PT011  # whatever a conversion raises is told by path
+    with pytest.raises(Exception):  # noqa: B017, PT011  # the reader reports any error of a conversion with the setting's path
         Converter().structure(5, kind)
 
 

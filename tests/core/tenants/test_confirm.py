@@ -266,7 +266,7 @@ async def test_the_applied_configuration_is_forgotten_when_the_job_ends() -> Non
 
 
 @pytest.mark.parametrize(
-    ("status", "wanted"),
+    ("status", "is_desired"),
     [
         ("provisioning", True),
         ("updating", True),
@@ -278,11 +278,11 @@ async def test_the_applied_configuration_is_forgotten_when_the_job_ends() -> Non
     ],
 )
 async def test_landlord_wants_a_tenant_that_it_shows_as_ready_or_in_progress(
-    httpserver: HTTPServer, landlord: LandlordClient, status: str, *, wanted: bool
+    httpserver: HTTPServer, landlord: LandlordClient, status: str, *, is_desired: bool
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_json({"id": "t", "status": status})
 
-    assert await build_tenant_jobs(landlord=landlord).is_desired("t") is wanted
+    assert await build_tenant_jobs(landlord=landlord).is_desired("t") is is_desired
 
 
 async def test_landlord_does_not_want_an_unknown_tenant(

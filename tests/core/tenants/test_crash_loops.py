@@ -168,14 +168,14 @@ def tenants(lines: RecordingLogger) -> TenantJobs:
 
 
 async def test_a_job_is_delayed_before_any_of_its_work_starts(lines: RecordingLogger) -> None:
-    steps, made = InMemorySteps(lost=lost_attempts(3)), tenants(lines)
+    steps, jobs = InMemorySteps(lost=lost_attempts(3)), tenants(lines)
 
     with pytest.raises(SetApart):
-        await made.run(BODY, steps)
+        await jobs.run(BODY, steps)
 
     assert steps.names == []
     assert lines.lines[0][2]["tenant"] == "t"
-    text = made.jobs.metrics.families.render()[0].decode()
+    text = jobs.jobs.metrics.families.render()[0].decode()
     assert "landlord_worker_jobs_set_apart 1.0" in text
     assert "landlord_worker_attempts_lost_total 1.0" in text
 
@@ -183,13 +183,13 @@ async def test_a_job_is_delayed_before_any_of_its_work_starts(lines: RecordingLo
 async def test_a_job_that_succeeds_after_lost_attempts_reports_them_in_its_transition(
     lines: RecordingLogger,
 ) -> None:
-    steps, made = InMemorySteps(lost=lost_attempts(3, is_new=False)), tenants(lines)
+    steps, jobs = InMemorySteps(lost=lost_attempts(3, is_new=False)), tenants(lines)
 
-    await made.run(BODY, steps)
+    await jobs.run(BODY, steps)
 
     (transition,) = steps.record.transitions
     assert transition.detail == "its worker had ended during the job 3 times in a row"
-    assert "landlord_worker_jobs_set_apart 0.0" in made.jobs.metrics.families.render()[0].decode()
+    assert "landlord_worker_jobs_set_apart 0.0" in jobs.jobs.metrics.families.render()[0].decode()
 
 
 @pytest.mark.parametrize("longest", [0, 10_000], ids=["too long", "unreadable"])

@@ -64,8 +64,8 @@ async def test_a_rolled_back_update_is_never_applied_again_by_the_same_job() -> 
 async def test_a_newer_config_that_is_rolled_back_is_held_and_applied_only_once(
     httpserver: HTTPServer,
 ) -> None:
-    wanted = {"id": "t", "status": "ready", "desired_config": {"image": "new"}}
-    httpserver.expect_request("/v1/tenants/t").respond_with_json(wanted)
+    newer = {"id": "t", "status": "ready", "desired_config": {"image": "new"}}
+    httpserver.expect_request("/v1/tenants/t").respond_with_json(newer)
     httpserver.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
     landlord = LandlordClient(httpserver.url_for("/"))
     compute, steps = ScriptedCompute(), JournaledSteps()
@@ -101,15 +101,15 @@ async def test_the_next_process_writes_an_interrupted_end_with_the_same_value() 
     compute, steps = ScriptedCompute(), JournaledSteps()
     compute.results.append(ComputeRefused("no such image"))
 
-    ends = list[str | None]()
+    ends_written = list[str | None]()
     for _ in range(2):
         with pytest.raises(InvalidJob, match="no such image"):
             await build_tenant_jobs(("mock", compute), fail_permanently=True).run(
                 body(image="x"), steps
             )
-        ends.append(steps.record.transitions[-1].ended_at)
+        ends_written.append(steps.record.transitions[-1].ended_at)
 
-    assert ends[0] == ends[1] is not None
+    assert ends_written[0] == ends_written[1] is not None
     assert steps.names.count("apply") == 1
     assert compute.resources == {}
 
@@ -147,10 +147,10 @@ async def test_a_later_attempt_of_a_job_watches_the_resource_of_the_previous_one
     tenants = build_tenant_jobs(("mock", compute))
     with pytest.raises(Transient, match="is starting, not healthy"):
         await tenants.run(body(image="x"), steps)
-    made = compute.resources["t"]
+    resource = compute.resources["t"]
     compute.states.clear()
 
     answer = await tenants.run(body(image="x"), steps)
 
-    assert compute.resources["t"] is made
+    assert compute.resources["t"] is resource
     assert answer.output.status == "created"

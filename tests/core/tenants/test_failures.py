@@ -1,6 +1,6 @@
 import pytest
 
-from landlord_engines_core.compute.guarded import build_compute_door
+from landlord_engines_core.compute.guarded import build_compute_boundary
 from landlord_engines_core.errors import (
     ComputeRefused,
     ComputeUnavailable,
@@ -103,5 +103,5 @@ def _exit_in(failures: Failures) -> None:
 
 
 def _break_in(failures: Failures) -> None:
-    with failures.translate_errors("apply"), build_compute_door("own").call("provision"):
+    with failures.translate_errors("apply"), build_compute_boundary("own").call("provision"):
         raise KeyError("sesame")

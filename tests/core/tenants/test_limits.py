@@ -1,4 +1,4 @@
-"""Limits that do not fit together are refused with the keys and the values to set."""
+"""Contradictory limits are refused, with the keys and the values to set."""
 
 import attrs
 import pytest

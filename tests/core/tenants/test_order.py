@@ -1,4 +1,4 @@
-"""A table of which of two jobs is superseded: by operation, time, kill, and Landlord's answer."""
+"""Which of two jobs is superseded, for each operation, time of dispatch, kill and answer of Landlord."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -12,20 +12,20 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 NOT_DELETES = ("provision", "update")
-LANDLORD_WANTS = (True, False, None)
-"""What Landlord wants; the last is a worker without its API."""
+LANDLORD_ANSWERS = (True, False, None)
+"""Whether Landlord desires the tenant's resource; None stands for a worker without Landlord's API."""
 
 
 class Landlord:
-    """Landlord with one answer; it counts the questions."""
+    """Landlord's API, which always gives one answer and counts the questions."""
 
-    def __init__(self, *, word: bool | None = None) -> None:
-        self.word = word
+    def __init__(self, *, answer: bool | None = None) -> None:
+        self.answer = answer
         self.asked = 0
 
     async def __call__(self) -> bool | None:
         self.asked += 1
-        return self.word
+        return self.answer
 
 
 def holder(
@@ -48,19 +48,27 @@ CLOCKS = [
 ]
 
 
-@pytest.mark.parametrize("word", LANDLORD_WANTS)
+@pytest.mark.parametrize("answer", LANDLORD_ANSWERS)
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("clock", CLOCKS)
 @pytest.mark.parametrize(
-    ("mine", "theirs"), [*product(NOT_DELETES, NOT_DELETES), ("delete", "delete")]
+    ("operation", "other_operation"), [*product(NOT_DELETES, NOT_DELETES), ("delete", "delete")]
 )
 async def test_of_two_jobs_of_a_kind_the_one_dispatched_last_wins_and_landlord_is_not_asked(
-    mine: str, theirs: str, clock: dict[str, bool], *, killed: bool, word: bool | None
+    operation: str,
+    other_operation: str,
+    clock: dict[str, bool],
+    *,
+    killed: bool,
+    answer: bool | None,
 ) -> None:
-    landlord = Landlord(word=word)
+    landlord = Landlord(answer=answer)
 
     gave_way = await is_superseded(
-        job(mine), holder(theirs, killed=killed, **clock), is_uuid=True, is_desired=landlord
+        job(operation),
+        holder(other_operation, killed=killed, **clock),
+        is_uuid=True,
+        is_desired=landlord,
     )
 
     assert gave_way is (clock["later"] and not killed)
@@ -69,59 +77,68 @@ async def test_of_two_jobs_of_a_kind_the_one_dispatched_last_wins_and_landlord_i
 
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize("mine", NOT_DELETES)
+@pytest.mark.parametrize("operation", NOT_DELETES)
 async def test_a_job_that_meets_a_delete_continues_only_if_landlord_wants_the_tenant(
-    mine: str, clock: dict[str, bool], *, killed: bool
+    operation: str, clock: dict[str, bool], *, killed: bool
 ) -> None:
-    theirs = holder("delete", killed=killed, **clock)
+    holder_job = holder("delete", killed=killed, **clock)
 
-    for word in (True, False):
-        landlord = Landlord(word=word)
-        gave_way = await is_superseded(job(mine), theirs, is_uuid=True, is_desired=landlord)
-        assert gave_way is (not word)
+    for answer in (True, False):
+        landlord = Landlord(answer=answer)
+        gave_way = await is_superseded(
+            job(operation), holder_job, is_uuid=True, is_desired=landlord
+        )
+        assert gave_way is (not answer)
         assert landlord.asked == 1
 
 
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize("mine", NOT_DELETES)
+@pytest.mark.parametrize("operation", NOT_DELETES)
 async def test_without_landlords_api_the_time_of_dispatch_decides_between_a_job_and_a_delete(
-    mine: str, clock: dict[str, bool], *, killed: bool
+    operation: str, clock: dict[str, bool], *, killed: bool
 ) -> None:
-    theirs = holder("delete", killed=killed, **clock)
+    holder_job = holder("delete", killed=killed, **clock)
 
-    gave_way = await is_superseded(job(mine), theirs, is_uuid=True, is_desired=Landlord(word=None))
+    gave_way = await is_superseded(
+        job(operation), holder_job, is_uuid=True, is_desired=Landlord(answer=None)
+    )
 
     assert gave_way is (clock["later"] and not killed)
 
 
-@pytest.mark.parametrize("word", LANDLORD_WANTS)
+@pytest.mark.parametrize("answer", LANDLORD_ANSWERS)
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize("theirs", NOT_DELETES)
+@pytest.mark.parametrize("other_operation", NOT_DELETES)
 async def test_a_delete_is_superseded_only_by_a_later_job_that_landlord_wants(
-    theirs: str, clock: dict[str, bool], *, killed: bool, word: bool | None
+    other_operation: str, clock: dict[str, bool], *, killed: bool, answer: bool | None
 ) -> None:
-    landlord = Landlord(word=word)
+    landlord = Landlord(answer=answer)
 
     gave_way = await is_superseded(
-        job("delete"), holder(theirs, killed=killed, **clock), is_uuid=True, is_desired=landlord
+        job("delete"),
+        holder(other_operation, killed=killed, **clock),
+        is_uuid=True,
+        is_desired=landlord,
     )
 
     is_later = clock["later"] and not killed
-    assert gave_way is (is_later and word is True)
+    assert gave_way is (is_later and answer is True)
     assert landlord.asked == int(is_later)
 
 
 @pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize(("mine", "theirs"), [*product((*NOT_DELETES, "delete"), repeat=2)])
+@pytest.mark.parametrize(
+    ("operation", "other_operation"), [*product((*NOT_DELETES, "delete"), repeat=2)]
+)
 async def test_of_a_tenant_without_a_uuid_the_job_dispatched_last_wins(
-    mine: str, theirs: str, clock: dict[str, bool]
+    operation: str, other_operation: str, clock: dict[str, bool]
 ) -> None:
-    landlord = Landlord(word=not clock["later"])
+    landlord = Landlord(answer=not clock["later"])
 
     gave_way = await is_superseded(
-        job(mine), holder(theirs, **clock), is_uuid=False, is_desired=landlord
+        job(operation), holder(other_operation, **clock), is_uuid=False, is_desired=landlord
     )
 
     assert gave_way is clock["later"]
@@ -129,7 +146,7 @@ async def test_of_a_tenant_without_a_uuid_the_job_dispatched_last_wins(
 
 
 @pytest.mark.parametrize(
-    ("theirs", "gave_way"),
+    ("holder_job", "gave_way"),
     [
         (Contender(operation="update", dispatched=NOW), False),
         (Contender(operation="update", before=NOW), True),
@@ -138,11 +155,12 @@ async def test_of_a_tenant_without_a_uuid_the_job_dispatched_last_wins(
     ids=["dispatched at once", "forgotten, and perhaps at once", "of which nothing is known"],
 )
 async def test_of_two_jobs_dispatched_together_one_wins_unless_it_is_forgotten(
-    theirs: Contender, *, gave_way: bool
+    holder_job: Contender, *, gave_way: bool
 ) -> None:
     """The earliest possible time of a forgotten job may equal the other job's time."""
     assert (
-        await is_superseded(job("update"), theirs, is_uuid=True, is_desired=Landlord()) is gave_way
+        await is_superseded(job("update"), holder_job, is_uuid=True, is_desired=Landlord())
+        is gave_way
     )
 
 

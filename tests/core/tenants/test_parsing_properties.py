@@ -82,9 +82,9 @@ def test_the_fast_and_the_slow_reader_of_a_body_agree(
 ) -> None:
     """If another field is unreadable, the slow reader reads the body member by member."""
     text = json.dumps({**document, "other": 1})
-    beside = f"{text[: -len('1}')]}{other}}}"
+    with_other = f"{text[: -len('1}')]}{other}}}"
 
-    assert _read(beside) == _read(text)
+    assert _read(with_other) == _read(text)
 
 
 def _read(text: str) -> Job | str:

@@ -29,22 +29,22 @@ def test_a_resource_in_the_desired_state_is_left_alone(
 ) -> None:
     decided = decide(spec(config), observation(state, config))
 
-    there = {ResourceState.HEALTHY, ResourceState.STARTING}
-    assert (decided.action is Action.NOTHING) is (state in there)
+    present = {ResourceState.HEALTHY, ResourceState.STARTING}
+    assert (decided.action is Action.NOTHING) is (state in present)
     assert decided.changes == (("repaired",) if state is ResourceState.FAILED else ())
 
 
-@given(state=states, wanted=configs, there=configs, by_key=st.booleans())
+@given(state=states, desired=configs, present=configs, by_key=st.booleans())
 def test_one_action_reaches_the_desired_state_and_the_next_plan_is_empty(
-    state: ResourceState, wanted: dict[str, object], there: dict[str, object], *, by_key: bool
+    state: ResourceState, desired: dict[str, object], present: dict[str, object], *, by_key: bool
 ) -> None:
-    decided = decide(spec(wanted), observation(state, there, by_key=by_key))
-    after = decide(spec(wanted), observation(ResourceState.HEALTHY, wanted))
+    decided = decide(spec(desired), observation(state, present, by_key=by_key))
+    after = decide(spec(desired), observation(ResourceState.HEALTHY, desired))
 
     assert after.action is Action.NOTHING
     if state is ResourceState.MISSING:
         assert decided.action is Action.PROVISION
-    elif config_hash(wanted) != config_hash(there):
+    elif config_hash(desired) != config_hash(present):
         assert decided.action is Action.UPDATE
         assert decided.changes
 
@@ -54,13 +54,13 @@ def test_one_action_reaches_the_desired_state_and_the_next_plan_is_empty(
     st.dictionaries(st.text(max_size=300), st.integers(), max_size=60),
 )
 def test_the_changes_name_keys_and_are_bounded_whatever_the_keys(
-    wanted: dict[str, object], there: dict[str, object]
+    desired: dict[str, object], present: dict[str, object]
 ) -> None:
-    changes = decide(spec(wanted), observation(ResourceState.HEALTHY, there)).changes
+    changes = decide(spec(desired), observation(ResourceState.HEALTHY, present)).changes
 
-    differ = {key for key in {*wanted, *there} if wanted.get(key, ...) != there.get(key, ...)}
+    differ = {key for key in {*desired, *present} if desired.get(key, ...) != present.get(key, ...)}
     assert len(changes) <= MAX_KEYS + 1
     assert all(len(change) <= MAX_KEY_LENGTH + len(" changed") for change in changes)
     named = [change.removesuffix(" changed") for change in changes[:MAX_KEYS]]
-    if there:
+    if present:
         assert named == [key[:MAX_KEY_LENGTH] for key in sorted(differ)[:MAX_KEYS]]

@@ -34,7 +34,7 @@ from landlord_test_target.in_memory import (
     build_tenant_jobs,
 )
 
-LOOKED = ["resolve"]
+ONLY_RESOLVED = ["resolve"]
 STEPS_WITHOUT_REPAIR = ["resolve", "acquire", "resync"]
 STEPS_WITH_REPAIR = [*STEPS_WITHOUT_REPAIR, "complete"]
 
@@ -59,7 +59,9 @@ class StepsOfResync(InMemorySteps):
     @property
     def recorded_resyncs(self) -> tuple[Transition, ...]:
         """Return the resyncs in the history."""
-        return tuple(one for one in self.record.transitions if one.operation == "resync")
+        return tuple(
+            transition for transition in self.record.transitions if transition.operation == "resync"
+        )
 
 
 @attrs.define
@@ -135,7 +137,7 @@ async def test_a_resync_without_a_difference_takes_no_lock(api: LandlordApi) -> 
 
     answer = await resync_answer(compute, steps, after("provision"), api)
 
-    assert steps.names == LOOKED
+    assert steps.names == ONLY_RESOLVED
     assert (answer.state, answer.output.status) == (ExecutionState.SUCCEEDED, "unchanged")
 
 
@@ -176,7 +178,7 @@ async def test_a_tenant_that_is_neither_ready_nor_archived_is_left_alone(
 
     await resync_answer(compute, steps, after("provision"), api)
 
-    assert steps.names == LOOKED
+    assert steps.names == ONLY_RESOLVED
     assert compute.resources["t"].config == {"image": "old"}
 
 
@@ -225,12 +227,12 @@ async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_dele
     await resync_answer(compute, steps, after("update"), api)
 
     assert set(compute.resources) == {"t"}
-    assert steps.names == LOOKED
+    assert steps.names == ONLY_RESOLVED
 
 
 @pytest.mark.parametrize(
     ("operation", "names", "left"),
-    [("delete", STEPS_WITH_REPAIR, set()), ("update", LOOKED, {"t"})],
+    [("delete", STEPS_WITH_REPAIR, set()), ("update", ONLY_RESOLVED, {"t"})],
 )
 async def test_without_an_api_only_deletes_are_resynced(
     operation: str, names: list[str], left: set[str]
@@ -245,16 +247,16 @@ async def test_without_an_api_only_deletes_are_resynced(
 
 
 async def test_leftovers_at_unconfirmed_locations_of_a_delete_are_removed(api: LandlordApi) -> None:
-    here, there = MockCompute(), MockCompute()
+    old, new = MockCompute(), MockCompute()
     steps = StepsOfResync(record=HERE)
-    await provision_tenant(here)
-    await provision_tenant(there)
+    await provision_tenant(old)
+    await provision_tenant(new)
     api.respond("ready")
 
     ended = after("update", Placement("c"), Placement("b"))
-    await resync_answer(here, steps, ended, api, ("b", there), ("c", MockCompute()))
+    await resync_answer(old, steps, ended, api, ("b", new), ("c", MockCompute()))
 
-    assert (set(here.resources), there.resources) == ({"t"}, {})
+    assert (set(old.resources), new.resources) == ({"t"}, {})
     (transition,) = steps.recorded_resyncs
     assert (transition.outcome, transition.removed) == ("deleted", ended.removed)
     assert steps.record.placements == (Placement("mock"),)
@@ -263,14 +265,14 @@ async def test_leftovers_at_unconfirmed_locations_of_a_delete_are_removed(api: L
 async def test_a_resync_moves_a_tenant_once_it_is_healthy_at_the_new_location(
     api: LandlordApi,
 ) -> None:
-    here, there = MockCompute(), MockCompute()
+    old, new = MockCompute(), MockCompute()
     steps = StepsOfResync(record=HERE)
-    await provision_tenant(here)
+    await provision_tenant(old)
     api.respond("ready", compute_provider="b")
 
-    await resync_answer(here, steps, after("update"), api, ("b", there))
+    await resync_answer(old, steps, after("update"), api, ("b", new))
 
-    assert (here.resources, set(there.resources)) == ({}, {"t"})
+    assert (old.resources, set(new.resources)) == ({}, {"t"})
     assert steps.record.placements == (Placement("b"),)
     assert steps.recorded_resyncs[0].outcome == "created"
 
@@ -278,17 +280,17 @@ async def test_a_resync_moves_a_tenant_once_it_is_healthy_at_the_new_location(
 async def test_a_tenant_that_is_unhealthy_at_the_new_location_keeps_the_old_one(
     api: LandlordApi,
 ) -> None:
-    here = MockCompute()
-    there = ScriptedCompute(
+    old = MockCompute()
+    new = ScriptedCompute(
         states=[ResourceState.MISSING, ResourceState.MISSING, ResourceState.FAILED]
     )
     steps, logger = StepsOfResync(record=HERE), RecordingLogger()
-    await provision_tenant(here)
+    await provision_tenant(old)
     api.respond("ready", compute_provider="b")
 
-    await resync_answer(here, steps, after("update"), api, ("b", there), logger=logger)
+    await resync_answer(old, steps, after("update"), api, ("b", new), logger=logger)
 
-    assert (set(here.resources), set(there.resources)) == ({"t"}, {"t"})
+    assert (set(old.resources), set(new.resources)) == ({"t"}, {"t"})
     assert (
         steps.recorded_resyncs[0].detail == "the resource on b is failed; the previous one is kept"
     )
@@ -320,16 +322,16 @@ async def test_a_new_location_is_recorded_before_the_tenant_is_created_there(
 async def test_a_tenant_wanted_at_an_unrecorded_location_is_reported_and_not_created(
     api: LandlordApi,
 ) -> None:
-    here, there = MockCompute(), MockCompute()
+    old, new = MockCompute(), MockCompute()
     steps = StepsOfResync(record=HERE)
-    await provision_tenant(here, image="old")
+    await provision_tenant(old, image="old")
     first = {"id": "t", "status": "ready", "desired_config": {"image": "new"}}
     api.server.expect_ordered_request("/v1/tenants/t").respond_with_json(first)
     api.respond("ready", image="new", compute_provider="b")
 
-    await resync_answer(here, steps, after("update"), api, ("b", there))
+    await resync_answer(old, steps, after("update"), api, ("b", new))
 
-    assert there.resources == {}
+    assert new.resources == {}
     assert steps.recorded_resyncs[0].detail == (
         "the desired placement changed since it was recorded; nothing was done"
     )
@@ -407,7 +409,7 @@ async def test_a_tenant_that_changed_before_the_lock_was_acquired_is_left_alone(
 
 
 async def test_a_resync_ends_if_a_job_acquired_the_lock_first(api: LandlordApi) -> None:
-    compute, steps = MockCompute(), StepsOfResync(overtaken=True)
+    compute, steps = MockCompute(), StepsOfResync(superseded=True)
     api.respond("ready")
 
     answer = await resync_answer(compute, steps, after("update"), api)
@@ -459,7 +461,7 @@ async def test_the_resync_of_a_running_job_is_postponed() -> None:
 
     resynced = await resync(MockCompute(), steps, after("update"))
 
-    assert steps.names == LOOKED
+    assert steps.names == ONLY_RESOLVED
     assert resynced.answer.output.status == "unchanged"
     assert resynced.follow_up == FollowUp(
         after=120.0, ended=attrs.evolve(after("update"), put_off=1)
@@ -493,15 +495,15 @@ def test_a_last_resync_follows_only_if_a_request_of_the_tenant_may_be_in_flight(
 ) -> None:
     resyncer = build_tenant_jobs(("mock", MockCompute())).resyncs.resyncer
     ended = attrs.evolve(after(operation), preempted=preempted, overrode_delete=overrode_delete)
-    found = ResyncCheck(started_at="t", needs_repair=needs_repair, killed=killed)
+    check = ResyncCheck(started_at="t", needs_repair=needs_repair, killed=killed)
 
-    follow_up = resyncer.follow_up(ended, found)
+    follow_up = resyncer.follow_up(ended, check)
 
     is_open = operation == "delete" or preempted or killed
     assert follow_up == (
         FollowUp(after=15.0, ended=attrs.evolve(ended, last=True)) if is_open else None
     )
-    assert resyncer.follow_up(attrs.evolve(ended, last=True), found) is None
+    assert resyncer.follow_up(attrs.evolve(ended, last=True), check) is None
 
 
 def test_the_last_resync_comes_after_the_longest_step_and_carry() -> None:
@@ -561,7 +563,7 @@ async def test_without_an_api_the_last_resync_restores_a_service_that_a_killed_j
 
     assert compute.restored == [("t", "")]
     assert answer.output.status == "updated"
-    assert [one.outcome for one in steps.recorded_resyncs] == ["updated"]
+    assert [transition.outcome for transition in steps.recorded_resyncs] == ["updated"]
 
 
 async def test_without_a_stopped_service_a_resync_records_nothing() -> None:
@@ -594,14 +596,14 @@ async def test_without_an_api_an_update_that_arrived_after_the_last_job_is_recor
     """The update was in flight during the whole next job, which found the desired state."""
     compute, lines = MockCompute(), RecordingLogger()
     await provision_tenant(compute, image=image)
-    wanted = config_hash({"image": "wanted"})
-    job = attrs.evolve(ENDED, config_hash=wanted, placement=Placement("mock"))
+    desired_hash = config_hash({"image": "wanted"})
+    job = attrs.evolve(ENDED, config_hash=desired_hash, placement=Placement("mock"))
     steps = StepsOfResync(record=Record(placements=(Placement("mock"),), transitions=(job,)))
 
     preempted = attrs.evolve(last_resync("update"), preempted=True)
     await resync_answer(compute, steps, preempted, logger=lines)
 
-    assert [one.outcome for one in steps.recorded_resyncs] == (
+    assert [transition.outcome for transition in steps.recorded_resyncs] == (
         ["refused"] if image == "late" else []
     )
     assert ("after the last job" in str(lines)) == (image == "late")
@@ -614,7 +616,7 @@ async def test_a_service_that_an_ended_job_stopped_is_not_restored() -> None:
     await resync_answer(compute, steps, last_resync("update"))
 
     assert compute.restored == []
-    assert steps.names == LOOKED
+    assert steps.names == ONLY_RESOLVED
 
 
 @pytest.mark.parametrize("statuses", [(), ("archived",)])
@@ -641,7 +643,7 @@ async def test_after_a_superseded_delete_a_wanted_tenant_stays(api: LandlordApi)
     await resync_answer(compute, steps, ended, api)
 
     assert set(compute.resources) == {"t"}
-    assert steps.names == LOOKED
+    assert steps.names == ONLY_RESOLVED
 
 
 async def test_another_location_is_recorded_before_anything_is_created_there(
@@ -654,11 +656,11 @@ async def test_another_location_is_recorded_before_anything_is_created_there(
             noted.append(steps.record.placements)
             return await super().provision(spec)
 
-    here, steps = MockCompute(), StepsOfResync(record=HERE)
-    await provision_tenant(here)
+    old, steps = MockCompute(), StepsOfResync(record=HERE)
+    await provision_tenant(old)
     api.respond("ready", compute_provider="b")
 
-    await resync_answer(here, steps, after("update"), api, ("b", Watched()))
+    await resync_answer(old, steps, after("update"), api, ("b", Watched()))
 
     assert noted == [(Placement("mock"), Placement("b"))]
 
@@ -677,11 +679,11 @@ async def test_without_a_record_and_a_default_the_refusal_is_recorded(api: Landl
 async def test_a_move_whose_old_resource_is_missing_does_not_wait(
     api: LandlordApi,
 ) -> None:
-    there = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])
+    new = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])
     steps = StepsOfResync(record=HERE)
     api.respond("ready", compute_provider="b")
 
-    await resync_answer(MockCompute(), steps, after("update"), api, ("b", there))
+    await resync_answer(MockCompute(), steps, after("update"), api, ("b", new))
 
     assert steps.recorded_resyncs[0].removed == (Placement("mock"),)
-    assert set(there.resources) == {"t"}
+    assert set(new.resources) == {"t"}

@@ -47,7 +47,7 @@ async def test_an_answer_has_the_form_of_landlords_own_worker() -> None:
 async def test_a_superseded_job_ends_as_cancelled_and_changes_nothing() -> None:
     compute = MockCompute()
 
-    answer = await build_tenant_jobs(("mock", compute)).run(body(), InMemorySteps(overtaken=True))
+    answer = await build_tenant_jobs(("mock", compute)).run(body(), InMemorySteps(superseded=True))
 
     assert answer.state is ExecutionState.CANCELLED
     assert answer.output.status == "superseded"
@@ -61,7 +61,7 @@ async def test_a_job_that_cannot_be_resolved_checks_whether_it_is_superseded() -
     with pytest.raises(Held):
         await tenants.run(unknown, InMemorySteps())
 
-    answer = await tenants.run(unknown, InMemorySteps(overtaken=True))
+    answer = await tenants.run(unknown, InMemorySteps(superseded=True))
     assert answer.state is ExecutionState.CANCELLED
 
 
@@ -276,8 +276,8 @@ async def test_a_configuration_that_cannot_be_read_is_held_with_its_field(
 
     assert steps.names == ["resolve"]
     assert steps.record == Record()
-    overtaken = await tenants.run(unreadable(operation, config), InMemorySteps(overtaken=True))
-    assert overtaken.state is ExecutionState.CANCELLED
+    superseded = await tenants.run(unreadable(operation, config), InMemorySteps(superseded=True))
+    assert superseded.state is ExecutionState.CANCELLED
 
 
 @pytest.mark.parametrize("config", UNREADABLE, ids=["deep", "large", "type", "number"])
@@ -358,7 +358,7 @@ async def test_a_large_body_that_is_no_job_ends_at_once() -> None:
 
 async def test_a_configuration_nested_too_deeply_for_a_walk_is_held() -> None:
     """A walk over a value needs more of the stack than parsing it. The amount depends on Python."""
-    ends: set[str] = set()
+    end_states: set[str] = set()
 
     for depth in range(400, 1000, 2):
         config = "[" * depth + "]" * depth
@@ -366,6 +366,6 @@ async def test_a_configuration_nested_too_deeply_for_a_walk_is_held() -> None:
         try:
             await build_tenant_jobs(("mock", MockCompute())).run(body, InMemorySteps())
         except (Held, InvalidJob, Transient) as error:
-            ends.add(type(error).__name__)
+            end_states.add(type(error).__name__)
 
-    assert ends <= {"Held"}
+    assert end_states <= {"Held"}

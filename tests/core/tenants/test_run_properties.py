@@ -21,11 +21,11 @@ TENANTS = ("t-1", "t-10")
 ENGINES = ("left", "right")
 
 Name = tuple[str, str, str]
-"""Engine, location and tenant: what a target holds unique."""
+"""Engine, location and tenant, which together identify a resource on a target."""
 
 
 class Crash(GeneratorExit):
-    """The worker's process ends here. The door to compute engines lets this kind of error pass."""
+    """An error that stands for the death of the worker's process. Core does not catch it."""
 
 
 @attrs.define
@@ -98,7 +98,7 @@ class ReplayedSteps(InMemorySteps):
 
 @attrs.frozen
 class DesiredTenant:
-    """The engine, the location and the version that Landlord wants for a tenant."""
+    """The engine, the location and the version that Landlord desires for a tenant."""
 
     engine: str
     location: str
@@ -130,35 +130,39 @@ class TenantLifecycle(RuleBasedStateMachine):
 
     @rule(
         tenant=tenants,
-        wish=desired_tenants,
+        desired=desired_tenants,
         operation=st.sampled_from(["provision", "update"]),
         at=crashes,
     )
-    def apply_job(self, tenant: str, wish: DesiredTenant, operation: str, at: list[int]) -> None:
-        assert self.run_to_end(tenant, operation, wish, at) in ("created", "updated", "unchanged")
-        self.wanted[tenant] = wish
+    def apply_job(self, tenant: str, desired: DesiredTenant, operation: str, at: list[int]) -> None:
+        assert self.run_to_end(tenant, operation, desired, at) in (
+            "created",
+            "updated",
+            "unchanged",
+        )
+        self.wanted[tenant] = desired
         self.may_remain[tenant] = set()
 
-    @rule(tenant=tenants, wish=desired_tenants, at=crashes)
-    def delete_tenant(self, tenant: str, wish: DesiredTenant, at: list[int]) -> None:
-        assert self.run_to_end(tenant, "delete", wish, at) in ("deleted", "absent")
+    @rule(tenant=tenants, desired=desired_tenants, at=crashes)
+    def delete_tenant(self, tenant: str, desired: DesiredTenant, at: list[int]) -> None:
+        assert self.run_to_end(tenant, "delete", desired, at) in ("deleted", "absent")
         self.wanted[tenant] = None
         self.may_remain[tenant] = set()
 
     @rule(
         tenant=tenants,
-        wish=desired_tenants,
+        desired=desired_tenants,
         operation=st.sampled_from(["update", "delete"]),
         at=crashes,
     )
-    def kill_job(self, tenant: str, wish: DesiredTenant, operation: str, at: list[int]) -> None:
+    def kill_job(self, tenant: str, desired: DesiredTenant, operation: str, at: list[int]) -> None:
         """Landlord kills a job; the next job repairs what is left."""
         before = self.resource_names(tenant)
         ended = self.run_attempts(
-            self.steps(tenant), tenant, operation, wish, [*at, 0], give_up=True
+            self.steps(tenant), tenant, operation, desired, [*at, 0], give_up=True
         )
         assert not ended
-        new = {(wish.engine, wish.location, tenant)} if operation == "update" else set()
+        new = {(desired.engine, desired.location, tenant)} if operation == "update" else set()
         assert self.resource_names(tenant) <= before | new
         self.may_remain[tenant] |= before | new
         self.wanted[tenant] = None
@@ -180,28 +184,33 @@ class TenantLifecycle(RuleBasedStateMachine):
     @invariant()
     def check_resources(self) -> None:
         for tenant in TENANTS:
-            wish, names = self.wanted[tenant], self.resource_names(tenant)
-            if wish is not None:
-                name = (wish.engine, wish.location, tenant)
+            desired, names = self.wanted[tenant], self.resource_names(tenant)
+            if desired is not None:
+                name = (desired.engine, desired.location, tenant)
                 assert names == {name}
-                assert self.target[name].config["version"] == wish.version
+                assert self.target[name].config["version"] == desired.version
             else:
                 assert names <= self.may_remain[tenant]
 
     @invariant()
     def check_records(self) -> None:
         for tenant in TENANTS:
-            known = {(one.engine, one.location, tenant) for one in self.records[tenant].placements}
+            known = {
+                (placement.engine, placement.location, tenant)
+                for placement in self.records[tenant].placements
+            }
             assert self.resource_names(tenant) <= known
 
-    def run_to_end(self, tenant: str, operation: str, wish: DesiredTenant, at: list[int]) -> str:
+    def run_to_end(self, tenant: str, operation: str, desired: DesiredTenant, at: list[int]) -> str:
         """Run a job to its end, in as many processes as it needs."""
         before = self.resource_names(tenant)
         steps = self.steps(tenant)
-        (outcome,) = self.run_attempts(steps, tenant, operation, wish, at)
-        # Only a move has two for a while, and never a third.
-        assert self.resource_names(tenant) <= before | {(wish.engine, wish.location, tenant)}
-        assert [one.execution_id for one in steps.record.transitions][-1] == steps.execution_id
+        (outcome,) = self.run_attempts(steps, tenant, operation, desired, at)
+        # Only a move has two resources for a while, and never three.
+        assert self.resource_names(tenant) <= before | {(desired.engine, desired.location, tenant)}
+        assert [transition.execution_id for transition in steps.record.transitions][
+            -1
+        ] == steps.execution_id
         return outcome
 
     def run_attempts(
@@ -209,7 +218,7 @@ class TenantLifecycle(RuleBasedStateMachine):
         steps: ReplayedSteps,
         tenant: str,
         operation: str,
-        wish: DesiredTenant,
+        desired: DesiredTenant,
         at: list[int],
         *,
         give_up: bool = False,
@@ -218,14 +227,14 @@ class TenantLifecycle(RuleBasedStateMachine):
         document = {
             "tenant_uuid": tenant,
             "operation": operation,
-            "compute_provider": wish.engine,
-            "desired_config": {"location": wish.location, "version": wish.version},
+            "compute_provider": desired.engine,
+            "desired_config": {"location": desired.location, "version": desired.version},
         }
         points: list[int | None] = list(at) if give_up else [*at, None]
         for point in points:
             self.crash_point.left = point
             try:
-                # Anew each time: a process that ended remembers nothing.
+                # New objects each time, because a process that ended remembers nothing.
                 process = build_tenant_jobs(
                     *((name, self.scripted_target(name)) for name in ENGINES)
                 )

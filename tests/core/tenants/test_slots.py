@@ -147,14 +147,14 @@ async def test_a_younger_attempt_takes_the_place_of_one_that_nobody_ended() -> N
     slots, release = Slots(limit=1), asyncio.Event()
     holding = asyncio.create_task(hold(slots, release, "holds"))
     await asyncio.sleep(0)
-    ghost = asyncio.create_task(hold(slots, release, "job"))
+    replaced = asyncio.create_task(hold(slots, release, "job"))
     await asyncio.sleep(0)
     behind = asyncio.create_task(hold(slots, release, "behind"))
     await asyncio.sleep(0)
     younger = asyncio.create_task(hold(slots, release, "job"))
 
     with pytest.raises(Queued):
-        await ghost
+        await replaced
 
     assert slots._queue[0] is slots._attempts["job"]
     release.set()
@@ -186,15 +186,15 @@ async def test_an_attempt_that_was_replaced_and_cancelled_at_once_leaves_nothing
     slots, release = Slots(limit=1), asyncio.Event()
     holding = asyncio.create_task(hold(slots, release, "holds"))
     await asyncio.sleep(0)
-    ghost = asyncio.create_task(hold(slots, release, "job"))
+    replaced = asyncio.create_task(hold(slots, release, "job"))
     await asyncio.sleep(0)
     waiter = slots._attempts["job"]
     younger = asyncio.create_task(hold(slots, release, "job"))
     while not waiter.granted.done():
         await asyncio.sleep(0)
 
-    ghost.cancel()
-    await asyncio.wait((ghost,))
+    replaced.cancel()
+    await asyncio.wait((replaced,))
 
     assert slots.waiting == 1
     release.set()
@@ -248,6 +248,6 @@ async def _run_interleaved(actions: Sequence[tuple[str, int]], limit: int) -> No
         assert not (slots.waiting and slots.taken < limit)
     for _, release in attempts:
         release.set()
-    ends = await asyncio.gather(*(task for task, _ in attempts), return_exceptions=True)
-    assert all(end is None or isinstance(end, asyncio.CancelledError | Queued) for end in ends)
+    results = await asyncio.gather(*(task for task, _ in attempts), return_exceptions=True)
+    assert all(end is None or isinstance(end, asyncio.CancelledError | Queued) for end in results)
     assert (slots.taken, slots.waiting, slots._attempts) == (0, 0, {})

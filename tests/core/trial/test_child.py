@@ -1,4 +1,4 @@
-"""The side of a trial on which the engine's code runs."""
+"""The child process of a trial, in which the engine's code runs."""
 
 import os
 import signal
@@ -16,14 +16,14 @@ from landlord_engines_core.trial.result import Message
 
 @attrs.define
 class Pipes:
-    """A reporter in this process, its pipes, and the exit codes with which it would have left."""
+    """A reporter in this process, its pipes, and the exit codes with which the child would have exited."""
 
     messages: int
     parent: int
     reporter: Reporter
     left: list[int]
 
-    def told(self) -> list[Message]:
+    def messages_sent(self) -> list[Message]:
         lines = os.read(self.messages, 65536).splitlines()
         return [codec.loads(line, Message) for line in lines]
 
@@ -44,8 +44,8 @@ def pipes() -> Iterator[Pipes]:
     yield Pipes(messages=messages, parent=parent, reporter=reporter, left=left)
     for number, handler in before.items():
         signal.signal(number, handler)
-    for one in (messages, descriptor, lifeline):
-        os.close(one)
+    for end in (messages, descriptor, lifeline):
+        os.close(end)
 
 
 def test_a_stage_that_takes_too_long_is_told_with_its_line_and_ends_the_process(
@@ -57,7 +57,7 @@ def test_a_stage_that_takes_too_long_is_told_with_its_line_and_ends_the_process(
 
     pipes.reporter.watch()
 
-    stage, hang, last = pipes.told()
+    stage, hang, last = pipes.messages_sent()
     os.close(pipes.parent)
     assert stage.stage is not None
     assert stage.stage.limit == 0.05
@@ -98,7 +98,9 @@ def test_tracebacks_are_written_on_request_alone(
     assert "KeyError: 'sesame'" in (text := capsys.readouterr().err)
     assert "ValueError: sesame" in text
     codes = [
-        told.finding.failure.code for told in pipes.told() if told.finding and told.finding.failure
+        message.finding.failure.code
+        for message in pipes.messages_sent()
+        if message.finding and message.finding.failure
     ]
     assert codes == 2 * ["LE301", ""]
 

@@ -1,4 +1,4 @@
-"""The side of a trial that survives whatever the engine does."""
+"""The parent process of a trial, which survives whatever the engine does."""
 
 import os
 import select

@@ -8,14 +8,14 @@ from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_test_target.docker import SETTINGS, WEB, TenantContainers, docker, spec
 from landlord_test_target.harness import Harness
 
-MADE: Mapping[str, object] = {
+CONFIG: Mapping[str, object] = {
     "image": f"docker.io/{WEB}:1",
     "env": {"COLOUR": "red"},
     "ports": [{"container_port": 8080}],
     "labels": {"team": "blue"},
 }
 OPTIONS = ("--env", "COLOUR=red", "--publish", "0.0.0.0::8080", "--label", "team=blue")
-"""The same as Landlord's own worker has it made."""
+"""`CONFIG` as options of `docker run`, as Landlord's own worker applies it."""
 
 
 async def test_the_first_update_without_a_difference_restarts_nothing(
@@ -24,20 +24,20 @@ async def test_the_first_update_without_a_difference_restarts_nothing(
     config = harness.config(compute_provider="docker", resync_after="1s")
     config["compute"]["docker"] = SETTINGS
     await (await harness.launch(config)).wait_registered()
-    made = tenant.create_as_landlord(*OPTIONS)
+    container = tenant.create_as_landlord(*OPTIONS)
     before = tenant.only_container
 
-    outcomes = [await harness.run(tenant.tenant, "update", "docker", **MADE) for _ in range(2)]
+    outcomes = [await harness.run(tenant.tenant, "update", "docker", **CONFIG) for _ in range(2)]
 
     assert outcomes == ["unchanged", "unchanged"]
-    assert tenant.ids == [made]
+    assert tenant.ids == [container]
     assert tenant.only_container["State"] == before["State"]
-    assert await harness.run(tenant.tenant, "update", "docker", **{**MADE, "image": f"{WEB}:2"})
+    assert await harness.run(tenant.tenant, "update", "docker", **{**CONFIG, "image": f"{WEB}:2"})
     assert tenant.versions == [2]
 
 
 @pytest.mark.parametrize(
-    "differs",
+    "difference",
     [
         {"image": f"{WEB}:2"},
         {"env": {}},
@@ -57,12 +57,12 @@ async def test_the_first_update_without_a_difference_restarts_nothing(
     ids=str,
 )
 async def test_every_difference_is_detected(
-    engine: DockerCompute, tenant: TenantContainers, differs: dict[str, object]
+    engine: DockerCompute, tenant: TenantContainers, difference: dict[str, object]
 ) -> None:
     tenant.create_as_landlord(*OPTIONS)
-    assert await engine.matches(spec(tenant.tenant, **MADE))
+    assert await engine.matches(spec(tenant.tenant, **CONFIG))
 
-    assert not await engine.matches(spec(tenant.tenant, **{**MADE, **differs}))
+    assert not await engine.matches(spec(tenant.tenant, **{**CONFIG, **difference}))
 
 
 async def test_a_container_whose_image_was_renamed_differs(

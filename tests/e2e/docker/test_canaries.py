@@ -19,11 +19,11 @@ async def test_a_secret_appears_only_in_restates_copy_of_the_body(
 ) -> None:
     canaries = Canaries()
     section = {**SETTINGS, "image": f"{WEB}:1"}
-    scene = SecretsCheck(
+    check = SecretsCheck(
         harness=dedicated_harness, canaries=canaries, engine="docker", section=section
     )
 
     with run_malformed_landlord(canaries) as api:
-        documents, bodies = await collect_outputs(scene, api)
+        documents, bodies = await collect_outputs(check, api)
 
     check_no_secret(canaries, documents, bodies)

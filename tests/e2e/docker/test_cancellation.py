@@ -10,20 +10,20 @@ import pytest_asyncio
 from landlord_engines_core.compute import ComputeSpec, InFlightRequests, ResourceState, in_flight
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ExecutionEnded, Superseded
-from landlord_test_target.compute_contract import healthy
+from landlord_test_target.compute_contract import wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
 from landlord_test_target.harness import free_port, wait_for
 from landlord_test_target.holding_proxy import HoldingProxy, run_holding_proxy
 
-Engines = Callable[..., DockerCompute]
-Ask = Callable[[], Awaitable[object]]
+MakeEngine = Callable[..., DockerCompute]
+ConfirmJob = Callable[[], Awaitable[object]]
 
 
 async def confirm_job_is_alive() -> None:
     """Confirm that the job is alive, without an error."""
 
 
-def ask_that_raises(error: Exception) -> Ask:
+def confirm_that_raises(error: Exception) -> ConfirmJob:
     async def ask() -> None:
         raise error
 
@@ -31,7 +31,7 @@ def ask_that_raises(error: Exception) -> Ask:
 
 
 async def update_in_step(
-    engine: DockerCompute, desired: ComputeSpec, confirm_job: Ask = confirm_job_is_alive
+    engine: DockerCompute, desired: ComputeSpec, confirm_job: ConfirmJob = confirm_job_is_alive
 ) -> object:
     """Update a tenant as a step of a job does."""
     requests = InFlightRequests(longest_carry=engine.longest_carry)
@@ -55,20 +55,22 @@ def running_versions(tenant: TenantContainers) -> list[int]:
     ]
 
 
-async def provision_healthy(engines: Engines, tenant: TenantContainers, **config: object) -> None:
+async def provision_healthy(
+    make_engine: MakeEngine, tenant: TenantContainers, **config: object
+) -> None:
     first = spec(tenant.tenant, **config)
-    await engines().provision(first)
-    await healthy(engines(), first)
+    await make_engine().provision(first)
+    await wait_healthy(make_engine(), first)
 
 
-async def cancel_update_at(engines: Engines, point: str, desired: ComputeSpec) -> None:
+async def cancel_update_at(make_engine: MakeEngine, point: str, desired: ComputeSpec) -> None:
     """Cancel an update at this failpoint."""
 
     def reached(at: str) -> None:
         if at == point:
             task.cancel()
 
-    task = asyncio.create_task(update_in_step(engines(reached), desired))
+    task = asyncio.create_task(update_in_step(make_engine(reached), desired))
     with suppress(asyncio.CancelledError):
         await task
     assert task.cancelled()
@@ -84,7 +86,7 @@ async def cancel_update_at(engines: Engines, point: str, desired: ComputeSpec) -
     ids=["pull", "look for the image", "look"],
 )
 async def test_a_job_cancelled_before_its_create_stops_at_once_and_creates_nothing(
-    engines: Engines,
+    make_engine: MakeEngine,
     tenant: TenantContainers,
     proxy: HoldingProxy,
     request_line: str,
@@ -92,7 +94,7 @@ async def test_a_job_cancelled_before_its_create_stops_at_once_and_creates_nothi
 ) -> None:
     proxy.held_text = request_line
     job = asyncio.create_task(
-        update_in_step(engines(host=proxy.host), spec(tenant.tenant, **config))
+        update_in_step(make_engine(host=proxy.host), spec(tenant.tenant, **config))
     )
     await proxy.arrived.wait()
 
@@ -105,10 +107,10 @@ async def test_a_job_cancelled_before_its_create_stops_at_once_and_creates_nothi
 
 
 async def test_a_cancelled_job_waits_for_its_create_in_flight_and_sends_no_more(
-    engines: Engines, tenant: TenantContainers, proxy: HoldingProxy
+    make_engine: MakeEngine, tenant: TenantContainers, proxy: HoldingProxy
 ) -> None:
     proxy.held_text = "/containers/create"
-    job = asyncio.create_task(update_in_step(engines(host=proxy.host), spec(tenant.tenant)))
+    job = asyncio.create_task(update_in_step(make_engine(host=proxy.host), spec(tenant.tenant)))
     await proxy.arrived.wait()
 
     job.cancel()
@@ -119,33 +121,33 @@ async def test_a_cancelled_job_waits_for_its_create_in_flight_and_sends_no_more(
 
     assert job.cancelled()
     assert tenant.only_container["State"]["Status"] == "created"
-    assert await engines().destroy(tenant.tenant, "")
+    assert await make_engine().destroy(tenant.tenant, "")
     assert tenant.ids == []
 
 
 async def test_a_create_that_arrives_late_continues_with_the_container_of_another_worker(
-    engines: Engines, tenant: TenantContainers, proxy: HoldingProxy
+    make_engine: MakeEngine, tenant: TenantContainers, proxy: HoldingProxy
 ) -> None:
     proxy.held_text = "/containers/create"
     desired = spec(tenant.tenant)
-    late = asyncio.create_task(update_in_step(engines(host=proxy.host), desired))
+    late = asyncio.create_task(update_in_step(make_engine(host=proxy.host), desired))
     await proxy.arrived.wait()
-    await engines().provision(desired)
-    made = tenant.only_container["Id"]
+    await make_engine().provision(desired)
+    container = tenant.only_container["Id"]
 
     proxy.released.set()
     await late
 
-    assert tenant.only_container["Id"] == made
+    assert tenant.only_container["Id"] == container
 
 
 async def test_a_stop_in_flight_ends_before_the_previous_container_is_started_again(
-    engines: Engines, tenant: TenantContainers, proxy: HoldingProxy
+    make_engine: MakeEngine, tenant: TenantContainers, proxy: HoldingProxy
 ) -> None:
-    await provision_healthy(engines, tenant)
+    await provision_healthy(make_engine, tenant)
     proxy.held_text = f"/containers/{tenant.only_container['Id']}/stop"
     desired = spec(tenant.tenant, image=f"{WEB}:2")
-    job = asyncio.create_task(update_in_step(engines(host=proxy.host), desired))
+    job = asyncio.create_task(update_in_step(make_engine(host=proxy.host), desired))
     await proxy.arrived.wait()
 
     job.cancel()
@@ -169,26 +171,26 @@ async def test_a_stop_in_flight_ends_before_the_previous_container_is_started_ag
     ],
 )
 async def test_after_a_cancelled_update_one_version_serves_and_a_delete_leaves_nothing(
-    engines: Engines, tenant: TenantContainers, point: str, serving: int
+    make_engine: MakeEngine, tenant: TenantContainers, point: str, serving: int
 ) -> None:
     port = free_port()
     ports = [{"container_port": 8080, "host_port": port}]
-    await provision_healthy(engines, tenant, ports=ports)
+    await provision_healthy(make_engine, tenant, ports=ports)
 
-    await cancel_update_at(engines, point, spec(tenant.tenant, image=f"{WEB}:2", ports=ports))
+    await cancel_update_at(make_engine, point, spec(tenant.tenant, image=f"{WEB}:2", ports=ports))
 
     assert running_versions(tenant) == [serving]
-    assert await engines().destroy(tenant.tenant, "")
+    assert await make_engine().destroy(tenant.tenant, "")
     assert tenant.ids == []
 
 
 @pytest.mark.parametrize("point", ["rollback:stopped", "rollback:started", "rollback:removed"])
 async def test_the_previous_container_serves_after_a_rollback_is_cancelled(
-    engines: Engines, tenant: TenantContainers, point: str
+    make_engine: MakeEngine, tenant: TenantContainers, point: str
 ) -> None:
-    await provision_healthy(engines, tenant)
+    await provision_healthy(make_engine, tenant)
 
-    await cancel_update_at(engines, point, spec(tenant.tenant, image="landlord-test/sick:1"))
+    await cancel_update_at(make_engine, point, spec(tenant.tenant, image="landlord-test/sick:1"))
 
     (serving,) = (
         container
@@ -199,15 +201,15 @@ async def test_the_previous_container_serves_after_a_rollback_is_cancelled(
 
 
 async def test_a_cancelled_update_restarts_a_container_that_ran_without_serving(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    unwell = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
+    unhealthy = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
     quick = {"health_timeout": 0.5}
-    await engines(**quick).provision(unwell)
+    await make_engine(**quick).provision(unhealthy)
     former = tenant.only_container["Id"]
 
     async def has_failed() -> bool:
-        seen = await engines(**quick).inspect(tenant.tenant, "")
+        seen = await make_engine(**quick).inspect(tenant.tenant, "")
         return seen.state is ResourceState.FAILED
 
     await wait_for(has_failed)
@@ -216,7 +218,7 @@ async def test_a_cancelled_update_restarts_a_container_that_ran_without_serving(
         if at == "update:stopped":
             task.cancel()
 
-    task = asyncio.create_task(update_in_step(engines(reached, **quick), unwell))
+    task = asyncio.create_task(update_in_step(make_engine(reached, **quick), unhealthy))
     await asyncio.wait((task,))
 
     assert [
@@ -227,10 +229,10 @@ async def test_a_cancelled_update_restarts_a_container_that_ran_without_serving(
 
 
 async def test_an_update_restarts_if_another_worker_starts_the_previous_container(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
     ports = [{"container_port": 8080, "host_port": free_port()}]
-    await provision_healthy(engines, tenant, ports=ports)
+    await provision_healthy(make_engine, tenant, ports=ports)
     former, stopped = tenant.only_container["Id"], list[str]()
 
     def reached(at: str) -> None:
@@ -238,7 +240,7 @@ async def test_an_update_restarts_if_another_worker_starts_the_previous_containe
         if at == "update:stopped" and not stopped:
             stopped.append(docker("start", former))
 
-    result = await engines(reached).update(spec(tenant.tenant, image=f"{WEB}:2", ports=ports))
+    result = await make_engine(reached).update(spec(tenant.tenant, image=f"{WEB}:2", ports=ports))
 
     assert result.rolled_back == ""
     assert tenant.versions == [2]
@@ -246,18 +248,18 @@ async def test_an_update_restarts_if_another_worker_starts_the_previous_containe
 
 
 async def test_the_previous_container_is_restored_if_another_worker_removes_the_next_one(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    await provision_healthy(engines, tenant)
+    await provision_healthy(make_engine, tenant)
     former, events = tenant.only_container["Id"], list[str]()
 
     def reached(at: str) -> None:
         if at == "update:stopped" and at not in events:
-            (following,) = set(tenant.ids) - {former}
-            docker("rm", "-f", following)
+            (next_id,) = set(tenant.ids) - {former}
+            docker("rm", "-f", next_id)
         events.append(at)
 
-    await engines(reached).update(spec(tenant.tenant, image=f"{WEB}:2"))
+    await make_engine(reached).update(spec(tenant.tenant, image=f"{WEB}:2"))
 
     assert events.index("rollback:started") < events.index("update:created", 1)
     assert tenant.versions == [2]
@@ -265,12 +267,15 @@ async def test_the_previous_container_is_restored_if_another_worker_removes_the_
 
 @pytest.mark.parametrize("error", [Superseded("younger"), ExecutionEnded("killed")])
 async def test_a_worker_that_was_frozen_creates_nothing_for_an_ended_job(
-    engines: Engines, tenant: TenantContainers, monkeypatch: pytest.MonkeyPatch, error: Superseded
+    make_engine: MakeEngine,
+    tenant: TenantContainers,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Superseded,
 ) -> None:
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
     with pytest.raises(type(error)):
-        await update_in_step(engines(), spec(tenant.tenant), ask_that_raises(error))
+        await update_in_step(make_engine(), spec(tenant.tenant), confirm_that_raises(error))
 
     assert tenant.ids == []
 
@@ -279,13 +284,13 @@ async def test_a_worker_that_was_frozen_creates_nothing_for_an_ended_job(
     ("error", "serving"), [(Superseded("younger"), []), (ExecutionEnded("killed"), [2])]
 )
 async def test_a_worker_that_was_frozen_in_a_switch_ends_it_unless_a_younger_job_does(
-    engines: Engines,
+    make_engine: MakeEngine,
     tenant: TenantContainers,
     monkeypatch: pytest.MonkeyPatch,
     error: Superseded,
     serving: list[int],
 ) -> None:
-    await provision_healthy(engines, tenant)
+    await provision_healthy(make_engine, tenant)
 
     def reached(at: str) -> None:
         if at == "update:stopped":
@@ -293,7 +298,7 @@ async def test_a_worker_that_was_frozen_in_a_switch_ends_it_unless_a_younger_job
 
     with pytest.raises(type(error)):
         await update_in_step(
-            engines(reached), spec(tenant.tenant, image=f"{WEB}:2"), ask_that_raises(error)
+            make_engine(reached), spec(tenant.tenant, image=f"{WEB}:2"), confirm_that_raises(error)
         )
 
     assert running_versions(tenant) == serving

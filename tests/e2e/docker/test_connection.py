@@ -14,7 +14,7 @@ from landlord_engines_core.errors import ComputeUnavailable
 from landlord_test_target.docker import TenantContainers, run_command, spec
 from landlord_test_target.tcp_server import relay, run_tcp_server
 
-Engines = Callable[..., DockerCompute]
+MakeEngine = Callable[..., DockerCompute]
 
 SOCKET = "/var/run/docker.sock"
 
@@ -105,9 +105,9 @@ async def address(certificates: Path) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("scheme", ["tcp", "https"])
 async def test_a_daemon_behind_tls_is_reached_with_a_clients_certificate(
-    engines: Engines, tenant: TenantContainers, address: str, certificates: Path, scheme: str
+    make_engine: MakeEngine, tenant: TenantContainers, address: str, certificates: Path, scheme: str
 ) -> None:
-    engine = engines(host=f"{scheme}://{address}/", cert_path=str(certificates))
+    engine = make_engine(host=f"{scheme}://{address}/", cert_path=str(certificates))
 
     await engine.provision(spec(tenant.tenant))
 
@@ -116,7 +116,7 @@ async def test_a_daemon_behind_tls_is_reached_with_a_clients_certificate(
 
 
 async def test_without_a_path_the_certificates_are_where_dockers_client_has_them(
-    engines: Engines,
+    make_engine: MakeEngine,
     address: str,
     certificates: Path,
     tmp_path: Path,
@@ -124,28 +124,28 @@ async def test_without_a_path_the_certificates_are_where_dockers_client_has_them
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     certificates.rename(tmp_path / ".docker")
-    engine = engines(host=f"tcp://{address}", tls_verify=True)
+    engine = make_engine(host=f"tcp://{address}", tls_verify=True)
 
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
 
 
 async def test_a_daemon_with_a_certificate_of_another_authority_is_refused(
-    engines: Engines, address: str, certificates: Path, tmp_path: Path
+    make_engine: MakeEngine, address: str, certificates: Path, tmp_path: Path
 ) -> None:
     other = authority(tmp_path / "other")
     for name in ("cert.pem", "key.pem"):
         (other / name).write_bytes((certificates / name).read_bytes())
-    engine = engines(host=f"tcp://{address}", cert_path=str(other))
+    engine = make_engine(host=f"tcp://{address}", cert_path=str(other))
 
     with pytest.raises(ComputeUnavailable, match="does not answer"):
         await engine.inspect("t", "")
 
 
 async def test_a_daemon_on_a_plain_port_is_reached_over_tcp(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
     async with run_tcp_server(serve) as port:
-        engine = engines(host=f"tcp://127.0.0.1:{port}")
+        engine = make_engine(host=f"tcp://127.0.0.1:{port}")
 
         await engine.provision(spec(tenant.tenant))
 

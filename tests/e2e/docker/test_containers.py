@@ -16,12 +16,12 @@ from landlord_engines_core.compute.docker.config import read_config
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.compute.docker.requests import build_body
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
-from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.compute_contract import Interrupted, wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
 from landlord_test_target.harness import free_port, wait_for
 from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
-Engines = Callable[..., DockerCompute]
+MakeEngine = Callable[..., DockerCompute]
 
 SHIMS = Path("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby")
 
@@ -29,11 +29,11 @@ SHIMS = Path("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby")
 async def wait_failed(engine: DockerCompute, desired: ComputeSpec) -> str:
     """Wait until a container has failed, and return the detail."""
 
-    async def look() -> str:
+    async def check() -> str:
         observed = await engine.inspect(desired.tenant, "")
         return observed.detail if observed.state is ResourceState.FAILED else ""
 
-    return await wait_for(look)
+    return await wait_for(check)
 
 
 async def test_a_container_is_as_its_tenant_wants_it(
@@ -51,7 +51,7 @@ async def test_a_container_is_as_its_tenant_wants_it(
     )
 
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
     result = tenant.only_container
     assert result["Name"] == f"/landlord-tenant-{tenant.tenant}"
@@ -88,7 +88,7 @@ async def test_a_free_host_port_is_chosen_and_reported(
     desired = spec(tenant.tenant, ports=ports, health_check={"type": "http", "port": 8080})
 
     result = await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
     host_ports = result.resource_ids["8080/tcp"].split(",")
     assert str(fixed) in host_ports
@@ -112,17 +112,17 @@ async def test_a_port_that_is_taken_is_refused_by_name_and_repaired_by_another(
     await engine.update(spec(tenant.tenant, ports=[{"container_port": 80}]))
 
     assert str(taken) not in str(caught.value)
-    await healthy(engine, spec(tenant.tenant, ports=[{"container_port": 80}]))
+    await wait_healthy(engine, spec(tenant.tenant, ports=[{"container_port": 80}]))
     other.remove_all()
 
 
 async def test_a_network_is_created_once_and_differs_from_one_with_a_similar_name(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
     name = f"net-{tenant.tenant[:8]}"
     docker("network", "create", f"{name}-more")
     try:
-        for engine in (engines(network_name=name), engines(network_name=name)):
+        for engine in (make_engine(network_name=name), make_engine(network_name=name)):
             await engine.provision(spec(tenant.tenant))
 
         networks = docker("network", "ls", "--format", "{{.Name}}", "--filter", f"name={name}")
@@ -134,10 +134,10 @@ async def test_a_network_is_created_once_and_differs_from_one_with_a_similar_nam
 
 
 async def test_two_workers_that_need_a_network_at_once_create_one(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
     name = f"net-{tenant.tenant[:8]}"
-    workers = [engines(network_name=name) for _ in range(4)]
+    workers = [make_engine(network_name=name) for _ in range(4)]
     others = [TenantContainers(str(uuid4())) for _ in workers]
     try:
         await asyncio.gather(
@@ -153,12 +153,12 @@ async def test_two_workers_that_need_a_network_at_once_create_one(
 
 
 async def test_a_prefix_names_containers_and_adds_its_labels(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    before, after = engines(), engines(label_prefix="acme")
+    before, after = make_engine(), make_engine(label_prefix="acme")
     desired = spec(tenant.tenant)
     await before.provision(desired)
-    await healthy(before, desired)
+    await wait_healthy(before, desired)
 
     await after.provision(spec(tenant.tenant, env={"A": "b"}))
 
@@ -174,13 +174,13 @@ async def test_a_container_without_a_network_is_healthy(
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_a_container_on_the_host_network_is_checked_there(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    engine, port = engines(policy={"host_network": True}), free_port()
+    engine, port = make_engine(policy={"host_network": True}), free_port()
     desired = spec(
         tenant.tenant,
         network_mode="host",
@@ -190,13 +190,13 @@ async def test_a_container_on_the_host_network_is_checked_there(
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_a_container_on_the_network_of_another_container_is_healthy(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    engine, other = engines(policy={"container_network": True}), TenantContainers(str(uuid4()))
+    engine, other = make_engine(policy={"container_network": True}), TenantContainers(str(uuid4()))
     await engine.provision(spec(other.tenant))
     desired = spec(
         tenant.tenant,
@@ -206,7 +206,7 @@ async def test_a_container_on_the_network_of_another_container_is_healthy(
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     other.remove_all()
 
 
@@ -218,7 +218,7 @@ async def test_a_health_check_uses_the_address_of_the_container(
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 @pytest.mark.parametrize(
@@ -231,12 +231,12 @@ async def test_a_health_check_uses_the_address_of_the_container(
     ids=repr,
 )
 async def test_a_container_that_does_not_answer_its_check_fails(
-    engines: Engines, tenant: TenantContainers, check: dict[str, object]
+    make_engine: MakeEngine, tenant: TenantContainers, check: dict[str, object]
 ) -> None:
     # Docker's proxy accepts connections to a published port, even if no program listens behind it.
     ports = [{"container_port": check["port"]}]
     engine, desired = (
-        engines(health_timeout=1),
+        make_engine(health_timeout=1),
         spec(tenant.tenant, health_check=check, ports=ports),
     )
 
@@ -252,7 +252,7 @@ async def test_an_images_own_check_decides(engine: DockerCompute, tenant: Tenant
     assert await wait_failed(engine, sick) == "its own check says unhealthy"
     await engine.update(well)
 
-    assert (await healthy(engine, well)).detail == "its own check says healthy"
+    assert (await wait_healthy(engine, well)).detail == "its own check says healthy"
 
 
 async def test_a_crash_loop_is_never_healthy(
@@ -321,16 +321,16 @@ async def test_tenants_whose_ids_contain_each_other_are_distinguished(
 
     assert tenant.ids == []
     for other in others:
-        await healthy(engine, spec(other.tenant))
+        await wait_healthy(engine, spec(other.tenant))
         other.remove_all()
 
 
 async def test_a_folder_below_an_allowed_root_is_mounted(
-    engines: Engines, tenant: TenantContainers, tmp_path: Path
+    make_engine: MakeEngine, tenant: TenantContainers, tmp_path: Path
 ) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "greeting").write_text("hello")
-    engine = engines(policy={"bind_roots": [str(tmp_path)]})
+    engine = make_engine(policy={"bind_roots": [str(tmp_path)]})
 
     await engine.provision(spec(tenant.tenant, volumes=[f"{tmp_path}/a:/a:ro"]))
 
@@ -349,25 +349,32 @@ async def test_a_container_that_somebody_else_created_in_its_place_is_not_starte
     await engine.provision(desired)
 
     assert not tenant.only_container["HostConfig"]["Privileged"]
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_volumes_stay_unless_the_configuration_removes_them(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    kept, gone = f"kept-{tenant.tenant}", f"gone-{tenant.tenant}"
+    kept_volume, removed_volume = f"kept-{tenant.tenant}", f"gone-{tenant.tenant}"
     foreign = f"foreign-{tenant.tenant}"
     docker("volume", "create", foreign)
-    engine = engines(policy={"volumes": [foreign]})
-    config: dict[str, Any] = {"image": "landlord-test/keeper:1", "volumes": [f"{kept}:/kept"]}
+    engine = make_engine(policy={"volumes": [foreign]})
+    config: dict[str, Any] = {
+        "image": "landlord-test/keeper:1",
+        "volumes": [f"{kept_volume}:/kept"],
+    }
     try:
         await engine.provision(spec(tenant.tenant, **config))
         await engine.destroy(tenant.tenant, "")
-        assert kept in docker("volume", "ls", "-q")
+        assert kept_volume in docker("volume", "ls", "-q")
 
-        config = {**config, "volumes": [f"{gone}:/a", f"{foreign}:/b"], "remove_volumes": True}
+        config = {
+            **config,
+            "volumes": [f"{removed_volume}:/a", f"{foreign}:/b"],
+            "remove_volumes": True,
+        }
         await engine.provision(spec(tenant.tenant, **config))
-        unnamed = [
+        anonymous = [
             mount["Name"]
             for mount in tenant.only_container["Mounts"]
             if mount["Destination"] == "/data"
@@ -376,28 +383,28 @@ async def test_volumes_stay_unless_the_configuration_removes_them(
 
         left = docker("volume", "ls", "-q").splitlines()
         assert foreign in left
-        assert not {gone, *unnamed} & set(left)
+        assert not {removed_volume, *anonymous} & set(left)
     finally:
-        docker("volume", "rm", kept, foreign)
+        docker("volume", "rm", kept_volume, foreign)
 
 
 async def test_the_next_delete_removes_the_volumes_of_an_interrupted_one(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
     def reached(at: str) -> None:
         if at == "delete:removed":
             raise Interrupted(at)
 
-    mine, shared = f"mine-{tenant.tenant}", f"shared-{tenant.tenant}"
-    volumes = {"volumes": [f"{mine}:/a", f"{shared}:/b"], "remove_volumes": True}
-    await engines().provision(spec(tenant.tenant, **volumes))
+    own_volume, shared = f"mine-{tenant.tenant}", f"shared-{tenant.tenant}"
+    volumes = {"volumes": [f"{own_volume}:/a", f"{shared}:/b"], "remove_volumes": True}
+    await make_engine().provision(spec(tenant.tenant, **volumes))
     other = docker("create", "-v", f"{shared}:/b", f"{WEB}:1")
     with pytest.raises(Interrupted):
-        await engines(reached).destroy(tenant.tenant, "")
-    assert mine in docker("volume", "ls", "-q")
+        await make_engine(reached).destroy(tenant.tenant, "")
+    assert own_volume in docker("volume", "ls", "-q")
 
-    assert await engines().destroy(tenant.tenant, "")
-    assert not await engines().destroy(tenant.tenant, "")
+    assert await make_engine().destroy(tenant.tenant, "")
+    assert not await make_engine().destroy(tenant.tenant, "")
 
     label = f"label=landlord.tenant_id={tenant.tenant}"
     assert docker("volume", "ls", "-q", "--filter", label) == shared
@@ -406,24 +413,24 @@ async def test_the_next_delete_removes_the_volumes_of_an_interrupted_one(
 
 
 async def test_the_next_delete_decides_whether_the_volumes_of_an_interrupted_one_stay(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
     def reached(at: str) -> None:
         if at == "delete:removed":
             raise Interrupted(at)
 
-    mine = f"mine-{tenant.tenant}"
-    volumes = [f"{mine}:/a"]
-    await engines().provision(spec(tenant.tenant, volumes=volumes, remove_volumes=True))
+    own_volume = f"mine-{tenant.tenant}"
+    volumes = [f"{own_volume}:/a"]
+    await make_engine().provision(spec(tenant.tenant, volumes=volumes, remove_volumes=True))
     with pytest.raises(Interrupted):
-        await engines(reached).destroy(tenant.tenant, "")
+        await make_engine(reached).destroy(tenant.tenant, "")
 
-    await engines().provision(spec(tenant.tenant, volumes=volumes))
-    await engines().destroy(tenant.tenant, "")
+    await make_engine().provision(spec(tenant.tenant, volumes=volumes))
+    await make_engine().destroy(tenant.tenant, "")
 
     label = f"label=landlord.tenant_id={tenant.tenant}"
-    assert docker("volume", "ls", "-q", "--filter", label) == mine
-    docker("volume", "rm", mine)
+    assert docker("volume", "ls", "-q", "--filter", label) == own_volume
+    docker("volume", "rm", own_volume)
 
 
 async def test_removing_volumes_succeeds_without_volumes(
@@ -438,14 +445,14 @@ async def test_removing_volumes_succeeds_without_volumes(
 
 
 async def test_a_delete_gives_a_container_time_to_stop(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    engine = engines(stop_timeout=20)
+    engine = make_engine(stop_timeout=20)
     volume = f"said-{tenant.tenant}"
     script = "trap 'echo bye >/said/it; exit 0' TERM; while true; do sleep 0.1; done"
     desired = spec(tenant.tenant, command=["sh", "-c", script], volumes=[f"{volume}:/said"])
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
     await engine.destroy(tenant.tenant, "")
 
@@ -458,19 +465,23 @@ async def test_a_delete_gives_a_container_time_to_stop(
 
 @pytest.mark.parametrize("act", ["create", "update"])
 async def test_a_container_that_the_daemon_can_no_longer_start_is_recreated(
-    engines: Engines, tenant: TenantContainers, act: str
+    make_engine: MakeEngine, tenant: TenantContainers, act: str
 ) -> None:
     def reached(at: str) -> None:
         if at == f"{act}:created":
             raise Interrupted(at)
 
-    engine, first, desired = engines(), spec(tenant.tenant), spec(tenant.tenant, image=f"{WEB}:2")
+    engine, first, desired = (
+        make_engine(),
+        spec(tenant.tenant),
+        spec(tenant.tenant, image=f"{WEB}:2"),
+    )
     if act == "update":
         await engine.provision(first)
-        await healthy(engine, first)
+        await wait_healthy(engine, first)
     before = set(tenant.ids)
     with pytest.raises(Interrupted):
-        await engines(reached).provision(desired)
+        await make_engine(reached).provision(desired)
     (stuck,) = set(tenant.ids) - before
     # A daemon that is killed at this moment leaves this folder, and can never start the shim again.
     remains = SHIMS / stuck
@@ -483,19 +494,19 @@ async def test_a_container_that_the_daemon_can_no_longer_start_is_recreated(
 
     assert tenant.only_container["Id"] not in {stuck, *before}
     assert tenant.versions == [2]
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_a_tenant_that_is_slow_to_stop_does_not_make_others_wait(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    engine, other = engines(stop_timeout=60), TenantContainers(str(uuid4()))
+    engine, other = make_engine(stop_timeout=60), TenantContainers(str(uuid4()))
     await engine.provision(spec(tenant.tenant, command=["sleep", "1000"]))
     slow = tenant.only_container["Id"]
     stopping = asyncio.create_task(engine.destroy(tenant.tenant, ""))
 
     await engine.provision(spec(other.tenant))
-    await healthy(engine, spec(other.tenant))
+    await wait_healthy(engine, spec(other.tenant))
 
     assert not stopping.done()
     docker("kill", slow)
@@ -504,12 +515,12 @@ async def test_a_tenant_that_is_slow_to_stop_does_not_make_others_wait(
 
 
 async def test_a_changed_default_of_the_operator_updates_the_container(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
     body = {"tenant_id": tenant.tenant, "operation": "provision", "desired_config": {}}
     answers = [
         await build_tenant_jobs(
-            ("docker", engines(image=f"{WEB}:1", env={"A": value})), health_timeout=20
+            ("docker", make_engine(image=f"{WEB}:1", env={"A": value})), health_timeout=20
         ).run(json.dumps(body).encode(), InMemorySteps())
         for value in ("1", "1", "2")
     ]
@@ -528,7 +539,7 @@ async def test_an_unchanged_tenant_causes_no_daemon_event(
     try:
         await asyncio.gather(*(engine.provision(tenant_spec) for tenant_spec in desired))
         for tenant_spec in desired:
-            await healthy(engine, tenant_spec)
+            await wait_healthy(engine, tenant_spec)
         with Popen(
             ["docker", "events", "--format", "{{json .}}", "--filter=type=container"],
             stdout=PIPE,
@@ -542,18 +553,18 @@ async def test_an_unchanged_tenant_causes_no_daemon_event(
             # The first event ends the stream.
             docker("pause", tenants[0].only_container["Id"])
             assert events.stdout is not None
-            ours = {f"landlord-tenant-{owner.tenant}" for owner in tenants}
+            names = {f"landlord-tenant-{owner.tenant}" for owner in tenants}
             lines = map(json.loads, iter(events.stdout.readline, ""))
-            seen = next(line for line in lines if line["Actor"]["Attributes"]["name"] in ours)
+            seen = next(line for line in lines if line["Actor"]["Attributes"]["name"] in names)
             events.kill()
         assert seen["Action"] == "pause"
     finally:
-        for holdings in tenants:
-            holdings.remove_all()
+        for containers in tenants:
+            containers.remove_all()
 
 
-async def test_a_missing_daemon_is_unavailable(engines: Engines) -> None:
-    engine = engines(host="unix:///nowhere/docker.sock")
+async def test_a_missing_daemon_is_unavailable(make_engine: MakeEngine) -> None:
+    engine = make_engine(host="unix:///nowhere/docker.sock")
 
     for act in (engine.inspect("t", ""), engine.provision(spec("t")), engine.destroy("t", "")):
         with pytest.raises(ComputeUnavailable, match="no Docker socket at"):

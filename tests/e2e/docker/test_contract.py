@@ -51,13 +51,13 @@ class DockerSubject(Subject):
             "more": secret,
         }
 
-    def refused(self, secret: str) -> dict[str, Any] | None:
+    def with_refused_secret(self, secret: str) -> dict[str, Any] | None:
         return {"command": [secret], "volumes": [f"/{secret}:/data"], "user": f"{secret} "}
 
-    def carrying(self, value: str) -> dict[str, Any]:
+    def with_text(self, value: str) -> dict[str, Any]:
         return {"env": {"KEY": value}}
 
-    async def carried(self, tenant: str) -> str:
+    async def read_text(self, tenant: str) -> str:
         (key,) = (
             variable
             for variable in TenantContainers(tenant).only_container["Config"]["Env"]
@@ -68,7 +68,7 @@ class DockerSubject(Subject):
     async def versions(self, tenant: str) -> list[int]:
         return TenantContainers(tenant).versions
 
-    async def shown(self, tenant: str) -> str:
+    async def list_public_texts(self, tenant: str) -> str:
         container = TenantContainers(tenant).only_container
         return repr((container["Name"], container["Config"]["Labels"]))
 
@@ -93,8 +93,8 @@ class DockerSubject(Subject):
 
 class TestDocker(ComputeContract):
     @pytest.fixture
-    def subject(self, engines: Callable[..., ComputeEngine]) -> Iterator[Subject]:
-        subject = DockerSubject(engines)
+    def subject(self, make_engine: Callable[..., ComputeEngine]) -> Iterator[Subject]:
+        subject = DockerSubject(make_engine)
         yield subject
         for tenant in subject.tenants:
             TenantContainers(tenant).remove_all()

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
-from landlord_test_target.compute_contract import healthy
+from landlord_test_target.compute_contract import wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
-from landlord_test_target.docker_crashing import carry_out
+from landlord_test_target.docker_crashing import run_all_jobs
 from landlord_test_target.forks import fork_call
 
 BAD = {"image": "landlord-test/sick:1"}
@@ -33,7 +33,7 @@ def run_jobs(
     ]
     with NamedTemporaryFile() as output:
         log = Path(output.name)
-        code = fork_call(partial(carry_out, crash_at, bodies), log).join(60)
+        code = fork_call(partial(run_all_jobs, crash_at, bodies), log).join(60)
         text = log.read_text()
     assert code == (-signal.SIGKILL if crash_at else 0), text
     return [json.loads(line) for line in text.splitlines()]
@@ -48,7 +48,7 @@ async def test_a_worker_killed_in_a_create_leaves_one_container(
     run_jobs(tenant, ("provision", {}))
 
     assert tenant.versions == [1]
-    await healthy(engine, spec(tenant.tenant))
+    await wait_healthy(engine, spec(tenant.tenant))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
     assert answer["state"] == "succeeded"
     assert tenant.versions == [version]
     assert tenant.only_container["Name"] == f"/landlord-tenant-{tenant.tenant}"
-    await healthy(engine, spec(tenant.tenant, **desired))
+    await wait_healthy(engine, spec(tenant.tenant, **desired))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_a_worker_killed_in_a_failing_update_leaves_the_previous_container
 
     assert result.rolled_back
     assert tenant.ids == former
-    await healthy(engine, spec(tenant.tenant))
+    await wait_healthy(engine, spec(tenant.tenant))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ async def test_a_previous_container_that_the_daemon_restarts_is_replaced_anyway(
     run_jobs(tenant, ("update", desired))
 
     assert tenant.versions == [2]
-    await healthy(engine, spec(tenant.tenant, **desired))
+    await wait_healthy(engine, spec(tenant.tenant, **desired))
 
 
 @pytest.mark.parametrize("point", ["delete:stopped", "delete:removed"])

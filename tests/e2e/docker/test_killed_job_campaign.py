@@ -1,6 +1,6 @@
-"""Jobs that are killed while requests to a real Docker daemon are late, and what comes after.
+"""Jobs are killed while their requests to a real Docker daemon are late; another job follows.
 
-The long tests play two cases; `nox -s killed_jobs -- --seed 7` plays forty with a step_timeout of 20 s.
+The long tests run two cases. `nox -s killed_jobs -- --seed 7` runs forty with a step_timeout of 20 s.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from landlord_test_target.killed_jobs.environment import start_restate_environme
 
 
 def case_of_delayed_stop(times: Timeouts) -> Case:
-    """Build a case whose job is killed while its stop is in flight; the next job wants the stopped version."""
+    """Build a case whose job is killed during its stop request; the next job desires the stopped version."""
     late = Delay(call="stop", nth=1, moment=BEFORE, seconds=1.5 * times.step_timeout)
     return Case(
         number=0,
@@ -55,17 +55,19 @@ async def test_killed_jobs_on_docker_leave_one_serving_version_or_nothing(
     async with run_docker_target(tmp_path, harness.http, times) as case_target:
         await case_target.prepare(cases)
 
-        async def played(harness: Harness, some: list[Case], *, api: bool) -> list[CaseRecord]:
+        async def run_cases(
+            harness: Harness, part_of_cases: list[Case], *, api: bool
+        ) -> list[CaseRecord]:
             chance = Random(f"{seed} {api}")
             async with start_restate_environment(
                 harness, case_target, times, chance, api=api
             ) as environment:
-                return await CaseRunner(environment=environment, at_once=8).run(some)
+                return await CaseRunner(environment=environment, at_once=8).run(part_of_cases)
 
         half = len(cases) // 2
         with_api, without = await asyncio.gather(
-            played(harness, cases[:half], api=True),
-            played(second_harness, cases[half:], api=False),
+            run_cases(harness, cases[:half], api=True),
+            run_cases(second_harness, cases[half:], api=False),
         )
     folder = pytestconfig.getoption("records") or tmp_path
     wrong = write_records("docker", seed, folder, [*with_api, *without])

@@ -15,7 +15,7 @@ from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.docker import WEB, TenantContainers, docker, spec
 from landlord_test_target.harness import free_port, wait_for
 
-Engines = Callable[..., DockerCompute]
+MakeEngine = Callable[..., DockerCompute]
 
 GZIP = b"\x1f\x8b"
 """The first bytes of each layer in a registry."""
@@ -91,10 +91,10 @@ async def registry(
 
 
 async def test_a_missing_image_is_pulled_with_the_operators_credentials(
-    engines: Engines, tenant: TenantContainers, registry: Registry
+    make_engine: MakeEngine, tenant: TenantContainers, registry: Registry
 ) -> None:
     image = registry.push(1)
-    engine = engines(**registry.credentials(PASSWORD))
+    engine = make_engine(**registry.credentials(PASSWORD))
 
     await engine.provision(spec(tenant.tenant, image=image))
 
@@ -105,10 +105,10 @@ async def test_a_missing_image_is_pulled_with_the_operators_credentials(
 @pytest.mark.parametrize("requires_login", [True], indirect=True)
 @pytest.mark.parametrize("password", ["", "wrong"])
 async def test_a_denial_of_a_registry_is_reported_without_credentials(
-    engines: Engines, tenant: TenantContainers, registry: Registry, password: str
+    make_engine: MakeEngine, tenant: TenantContainers, registry: Registry, password: str
 ) -> None:
     image = registry.push(1)
-    engine = engines(**(registry.credentials(password) if password else {}))
+    engine = make_engine(**(registry.credentials(password) if password else {}))
 
     with pytest.raises(ComputeRefused, match="the registry denies the image") as caught:
         await engine.provision(spec(tenant.tenant, image=image))
@@ -211,10 +211,10 @@ async def test_a_damaged_layer_of_the_registry_is_reported_as_such(
 ) -> None:
     # The daemon has the layers of its own images, so this image needs other layers.
     name = f"{registry.address}/web:other"
-    made = docker("run", "-d", f"{WEB}:3", "sh", "-c", f"echo {tenant.tenant} > /www/id")
-    docker("wait", made)
-    docker("commit", made, name)
-    docker("rm", "-v", made)
+    container = docker("run", "-d", f"{WEB}:3", "sh", "-c", f"echo {tenant.tenant} > /www/id")
+    docker("wait", container)
+    docker("commit", container, name)
+    docker("rm", "-v", container)
     docker("push", "-q", name)
     docker("rmi", name)
     for blob in (registry.folder / "images").rglob("data"):

@@ -1,6 +1,6 @@
 """Objects that a container refers to are removed and recreated; the next job repairs the tenant.
 
-The network, the partner and the image are really removed and made again on a real engine.
+The objects are the network, the partner (a container whose network the tenant shares) and the image.
 """
 
 import json
@@ -11,11 +11,11 @@ import pytest
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.compute_contract import Interrupted, wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, spec
 from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
-Engines = Callable[..., DockerCompute]
+MakeEngine = Callable[..., DockerCompute]
 
 SHARING = {"policy": {"container_network": True}}
 
@@ -68,9 +68,9 @@ async def detail(engine: DockerCompute, tenant: TenantContainers) -> str:
 
 
 async def test_a_stopped_tenant_starts_on_a_recreated_network_and_keeps_its_files(
-    engines: Engines, tenant: TenantContainers, network: str
+    make_engine: MakeEngine, tenant: TenantContainers, network: str
 ) -> None:
-    engine, desired = engines(network_name=network), spec(tenant.tenant)
+    engine, desired = make_engine(network_name=network), spec(tenant.tenant)
     await engine.provision(desired)
     before = tenant.only_container["Id"]
     docker("stop", "-t0", before)
@@ -78,47 +78,47 @@ async def test_a_stopped_tenant_starts_on_a_recreated_network_and_keeps_its_file
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     assert tenant.only_container["Id"] == before
 
 
 async def test_a_stopped_tenant_starts_again_after_its_network_was_removed(
-    engines: Engines, tenant: TenantContainers, network: str
+    make_engine: MakeEngine, tenant: TenantContainers, network: str
 ) -> None:
-    engine, desired = engines(network_name=network), spec(tenant.tenant)
+    engine, desired = make_engine(network_name=network), spec(tenant.tenant)
     await engine.provision(desired)
     docker("stop", "-t0", tenant.only_container["Id"])
     docker("network", "rm", network)
 
     assert await engine.restore(tenant.tenant, "")
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_the_previous_container_is_restored_on_a_recreated_network(
-    engines: Engines, tenant: TenantContainers, network: str
+    make_engine: MakeEngine, tenant: TenantContainers, network: str
 ) -> None:
     def reached(at: str) -> None:
         if at == "update:stopped":
             raise Interrupted(at)
 
-    engine, desired = engines(network_name=network), spec(tenant.tenant)
+    engine, desired = make_engine(network_name=network), spec(tenant.tenant)
     sick = spec(tenant.tenant, image="landlord-test/sick:1")
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     with pytest.raises(Interrupted):
-        await engines(reached, network_name=network).update(sick)
+        await make_engine(reached, network_name=network).update(sick)
     recreate_network(network)
 
     assert (await engine.update(sick)).rolled_back
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 async def test_a_stopped_tenant_is_recreated_with_its_recreated_partner(
-    engines: Engines, tenant: TenantContainers, partner: str
+    make_engine: MakeEngine, tenant: TenantContainers, partner: str
 ) -> None:
-    engine = engines(**SHARING)
+    engine = make_engine(**SHARING)
     desired = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
     await engine.provision(desired)
     docker("stop", "-t0", tenant.only_container["Id"])
@@ -127,7 +127,7 @@ async def test_a_stopped_tenant_is_recreated_with_its_recreated_partner(
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,16 @@ async def test_a_stopped_tenant_is_recreated_with_its_recreated_partner(
     ids=["removed", "renamed", "restarted"],
 )
 async def test_a_running_tenant_joins_its_recreated_partner(
-    engines: Engines, tenant: TenantContainers, partner: str, acts: tuple[str, ...], expected: str
+    make_engine: MakeEngine,
+    tenant: TenantContainers,
+    partner: str,
+    acts: tuple[str, ...],
+    expected: str,
 ) -> None:
-    engine = engines(**SHARING)
+    engine = make_engine(**SHARING)
     desired = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     try:
         for act in acts:
             if act == "run":
@@ -156,7 +160,7 @@ async def test_a_running_tenant_joins_its_recreated_partner(
 
         await engine.update(desired)
 
-        await healthy(engine, desired)
+        await wait_healthy(engine, desired)
         (now,) = json.loads(docker("container", "inspect", partner))
         assert tenant.only_container["HostConfig"]["NetworkMode"] == f"container:{now['Id']}"
     finally:
@@ -165,12 +169,12 @@ async def test_a_running_tenant_joins_its_recreated_partner(
 
 
 async def test_a_missing_partner_is_named_and_the_serving_container_is_kept(
-    engines: Engines, tenant: TenantContainers, partner: str
+    make_engine: MakeEngine, tenant: TenantContainers, partner: str
 ) -> None:
-    engine = engines(**SHARING)
+    engine = make_engine(**SHARING)
     desired = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     before = tenant.only_container["Id"]
     docker("rm", "-f", partner)
     assert "is gone" in await detail(engine, tenant)
@@ -184,12 +188,14 @@ async def test_a_missing_partner_is_named_and_the_serving_container_is_kept(
 
 
 async def test_a_partner_that_does_not_run_is_named(
-    engines: Engines, tenant: TenantContainers, partner: str
+    make_engine: MakeEngine, tenant: TenantContainers, partner: str
 ) -> None:
     docker("stop", "-t0", partner)
 
     with pytest.raises(ComputeRefused, match=r"\$\.network_mode names does not run"):
-        await engines(**SHARING).provision(spec(tenant.tenant, network_mode=f"container:{partner}"))
+        await make_engine(**SHARING).provision(
+            spec(tenant.tenant, network_mode=f"container:{partner}")
+        )
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
@@ -221,11 +227,11 @@ async def test_a_running_tenant_whose_image_lost_its_name_is_left_alone(
 ) -> None:
     desired = spec(tenant.tenant, image=image)
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     before = tenant.only_container["Id"]
     docker("rmi", image)
 
     await engine.provision(desired)
 
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
     assert tenant.only_container["Id"] == before

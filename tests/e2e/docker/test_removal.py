@@ -6,44 +6,44 @@ import attrs
 import pytest
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
-from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.compute_contract import Interrupted, wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
 
-Engines = Callable[..., DockerCompute]
+MakeEngine = Callable[..., DockerCompute]
 
 KEEPER = "landlord-test/keeper:1"
 
 
 @attrs.frozen
-class SeenVolumes:
-    """The volumes that a tenant's containers had at any failpoint; other tests create volumes meanwhile.
+class VolumeRecorder:
+    """A failpoint that records the volumes of the tenant's containers, and may interrupt the act.
 
-    Called at each point of an act, it looks at what the tenant has at that moment.
+    Other tests create volumes at the same time, so a list of the daemon's volumes would not do.
     """
 
     tenant: TenantContainers
     seen: set[str] = attrs.field(factory=set)
-    dies_at: list[str] = attrs.field(factory=list)
+    interrupts_at: list[str] = attrs.field(factory=list)
 
     def __call__(self, at: str) -> None:
-        self.look()
-        if at in self.dies_at:
-            self.dies_at.remove(at)
+        self.collect()
+        if at in self.interrupts_at:
+            self.interrupts_at.remove(at)
             raise Interrupted(at)
 
-    def look(self) -> None:
+    def collect(self) -> None:
         for container in self.tenant.ids:
             self.seen.update(mount["Name"] for mount in inspect_container(container)["Mounts"])
 
     @property
     def remaining(self) -> set[str]:
-        self.look()
+        self.collect()
         return self.seen & set(docker("volume", "ls", "-q").splitlines())
 
 
 @pytest.fixture
-def volumes(tenant: TenantContainers) -> Iterator[SeenVolumes]:
-    volumes = SeenVolumes(tenant)
+def volumes(tenant: TenantContainers) -> Iterator[VolumeRecorder]:
+    volumes = VolumeRecorder(tenant)
     yield volumes
     left = volumes.remaining
     tenant.remove_all()
@@ -52,38 +52,41 @@ def volumes(tenant: TenantContainers) -> Iterator[SeenVolumes]:
 
 
 @pytest.fixture
-def engine(engines: Engines, volumes: SeenVolumes) -> DockerCompute:
-    return engines(volumes)
+def engine(make_engine: MakeEngine, volumes: VolumeRecorder) -> DockerCompute:
+    return make_engine(volumes)
 
 
 def mounted_volumes(tenant: TenantContainers) -> set[str]:
     return {mount["Name"] for mount in tenant.only_container["Mounts"]}
 
 
-@pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
+@pytest.mark.parametrize("removes_volumes", [True, False], ids=["removed", "kept"])
 async def test_updates_remove_the_anonymous_volume_of_the_previous_container_if_configured(
     engine: DockerCompute,
     tenant: TenantContainers,
-    volumes: SeenVolumes,
-    goes: bool,  # noqa: FBT001  # pytest gives it by name
+    volumes: VolumeRecorder,
+    removes_volumes: bool,  # noqa: FBT001  # pytest gives it by name
 ) -> None:
     for version in range(5):
         desired = spec(
-            tenant.tenant, image=KEEPER, remove_volumes=goes, env={"VERSION": str(version)}
+            tenant.tenant,
+            image=KEEPER,
+            remove_volumes=removes_volumes,
+            env={"VERSION": str(version)},
         )
         await engine.update(desired)
 
-    assert len(volumes.remaining) == (1 if goes else 5)
+    assert len(volumes.remaining) == (1 if removes_volumes else 5)
     assert mounted_volumes(tenant) <= volumes.remaining
     await engine.destroy(tenant.tenant, "")
-    assert len(volumes.remaining) == (0 if goes else 5)
+    assert len(volumes.remaining) == (0 if removes_volumes else 5)
 
 
 @pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
 async def test_an_update_removes_a_volume_only_where_both_configurations_say_so(
     engine: DockerCompute,
     tenant: TenantContainers,
-    volumes: SeenVolumes,
+    volumes: VolumeRecorder,
     *,
     before: bool,
     after: bool,
@@ -97,34 +100,34 @@ async def test_an_update_removes_a_volume_only_where_both_configurations_say_so(
 
 
 async def test_a_rollback_removes_the_volume_of_the_failed_container_only(
-    engine: DockerCompute, tenant: TenantContainers, volumes: SeenVolumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: VolumeRecorder
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
     await engine.provision(desired)
-    await healthy(engine, desired)
+    await wait_healthy(engine, desired)
 
-    ends = spec(
+    failing = spec(
         tenant.tenant, image=KEEPER, remove_volumes=True, command=["false"], restart_policy="no"
     )
-    assert (await engine.update(ends)).rolled_back
+    assert (await engine.update(failing)).rolled_back
 
     assert volumes.remaining == mounted_volumes(tenant)
 
 
-@pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
+@pytest.mark.parametrize("removes_volumes", [True, False], ids=["removed", "kept"])
 async def test_a_container_that_never_started_leaves_no_volume(
     engine: DockerCompute,
     tenant: TenantContainers,
-    volumes: SeenVolumes,
-    goes: bool,  # noqa: FBT001  # pytest gives it by name
+    volumes: VolumeRecorder,
+    removes_volumes: bool,  # noqa: FBT001  # pytest gives it by name
 ) -> None:
-    first = spec(tenant.tenant, image=KEEPER, remove_volumes=goes)
+    first = spec(tenant.tenant, image=KEEPER, remove_volumes=removes_volumes)
     await engine.provision(first)
-    await healthy(engine, first)
-    cut = spec(tenant.tenant, image=KEEPER, remove_volumes=goes, env={"A": "b"})
-    volumes.dies_at.append("update:created")
+    await wait_healthy(engine, first)
+    interrupted = spec(tenant.tenant, image=KEEPER, remove_volumes=removes_volumes, env={"A": "b"})
+    volumes.interrupts_at.append("update:created")
     with pytest.raises(Interrupted):
-        await engine.update(cut)
+        await engine.update(interrupted)
     assert len(volumes.remaining) == 2
 
     await engine.provision(first)
@@ -133,7 +136,7 @@ async def test_a_container_that_never_started_leaves_no_volume(
 
 
 async def test_an_orphan_is_removed_with_its_volume(
-    engine: DockerCompute, tenant: TenantContainers, volumes: SeenVolumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: VolumeRecorder
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
     await engine.provision(desired)
@@ -148,15 +151,15 @@ async def test_an_orphan_is_removed_with_its_volume(
 
 
 async def test_a_container_that_restore_removes_is_removed_with_its_volume(
-    engine: DockerCompute, tenant: TenantContainers, volumes: SeenVolumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: VolumeRecorder
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
     await engine.provision(desired)
-    await healthy(engine, desired)
-    cut = spec(tenant.tenant, image=KEEPER, remove_volumes=True, env={"A": "b"})
-    volumes.dies_at.append("update:stopped")
+    await wait_healthy(engine, desired)
+    interrupted = spec(tenant.tenant, image=KEEPER, remove_volumes=True, env={"A": "b"})
+    volumes.interrupts_at.append("update:stopped")
     with pytest.raises(Interrupted):
-        await engine.update(cut)
+        await engine.update(interrupted)
 
     assert await engine.restore(tenant.tenant, "")
 
@@ -164,7 +167,7 @@ async def test_a_container_that_restore_removes_is_removed_with_its_volume(
 
 
 async def test_a_named_volume_that_an_update_dropped_stays_until_the_delete(
-    engine: DockerCompute, tenant: TenantContainers, volumes: SeenVolumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: VolumeRecorder
 ) -> None:
     first, second = f"first-{tenant.tenant}", f"second-{tenant.tenant}"
     for volume, version in ((first, 1), (second, 2), (second, 3)):
@@ -178,13 +181,13 @@ async def test_a_named_volume_that_an_update_dropped_stays_until_the_delete(
 
 
 async def test_a_configuration_that_keeps_volumes_keeps_dropped_ones_too(
-    engine: DockerCompute, tenant: TenantContainers, volumes: SeenVolumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: VolumeRecorder
 ) -> None:
-    mine = f"mine-{tenant.tenant}"
-    await engine.provision(spec(tenant.tenant, volumes=[f"{mine}:/a"], remove_volumes=True))
+    own_volume = f"mine-{tenant.tenant}"
+    await engine.provision(spec(tenant.tenant, volumes=[f"{own_volume}:/a"], remove_volumes=True))
     await engine.update(spec(tenant.tenant))
     await engine.update(spec(tenant.tenant, remove_volumes=True))
 
     await engine.destroy(tenant.tenant, "")
 
-    assert volumes.remaining == {mine}
+    assert volumes.remaining == {own_volume}

@@ -131,10 +131,10 @@ async def test_the_next_worker_completes_an_update_of_a_killed_worker(
     slow: dict[str, Any] = {"image": f"{WEB}:2", "health_check": {"type": "tcp", "port": 8080}}
     job = await harness.send(tenant.tenant, "update", command=["sh", "-c", LATE], **slow)
 
-    async def look() -> bool:
+    async def check() -> bool:
         return len(tenant.ids) == 2
 
-    await wait_for(look)
+    await wait_for(check)
     await worker.kill()
     await harness.restart(worker)
 

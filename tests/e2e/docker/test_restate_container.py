@@ -75,10 +75,10 @@ async def run_job(backend: LocalBackend, tenant: str, operation: str) -> object:
     body = Harness.body(tenant, operation, {"image": "x"})
     job = await backend.dispatcher.dispatch(body)
 
-    async def look() -> bool:
+    async def check() -> bool:
         return (polled := await backend.dispatcher.poll(job)) is not None and polled.state.has_ended
 
-    await wait_for(look)
+    await wait_for(check)
     url = f"{backend.settings['endpoint']}/restate/invocation/{job}/output"
     async with aiohttp.ClientSession() as http, http.get(url) as response:
         return (await response.json(content_type=None))["output"]["status"]
@@ -145,12 +145,12 @@ async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path, moment: 
     server = RestateContainer(binary=await server_binary(), folder=tmp_path / "data")
     starting = asyncio.create_task(server.start())
 
-    async def look() -> bool:
+    async def check() -> bool:
         if moment == "the image is made":
             return (server.folder / "image" / "restate-server").exists()
         return bool(docker("ps", "-aq", "--filter", f"ancestor={server.image}"))
 
-    await wait_for(look, 120)
+    await wait_for(check, 120)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting

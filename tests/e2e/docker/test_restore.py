@@ -1,4 +1,4 @@
-"""A worker died in a switch, and no worker continues its job: `restore` puts the tenant into service."""
+"""`restore` brings a tenant back into service whose worker died in a switch, if no worker continues."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ import pytest
 
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
-from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.compute_contract import Interrupted, wait_healthy
 from landlord_test_target.docker import WEB, TenantContainers, docker, spec
 from landlord_test_target.harness import wait_for
 
-Engines = Callable[..., DockerCompute]
+MakeEngine = Callable[..., DockerCompute]
 
 GOOD, BAD = f"{WEB}:2", "landlord-test/sick:1"
 
@@ -24,20 +24,20 @@ def interrupt_at(point: str) -> Callable[[str], None]:
 
 
 async def interrupt_update(
-    engines: Engines, tenant: TenantContainers, point: str, image: str
+    make_engine: MakeEngine, tenant: TenantContainers, point: str, image: str
 ) -> None:
     """Update a tenant with an interruption at this failpoint."""
-    await engines().provision(spec(tenant.tenant))
-    await healthy(engines(), spec(tenant.tenant))
+    await make_engine().provision(spec(tenant.tenant))
+    await wait_healthy(make_engine(), spec(tenant.tenant))
     with pytest.raises(Interrupted):
-        await engines(interrupt_at(point)).update(spec(tenant.tenant, image=image))
+        await make_engine(interrupt_at(point)).update(spec(tenant.tenant, image=image))
 
 
 async def wait_exited(tenant: TenantContainers) -> None:
-    async def look() -> bool:
+    async def check() -> bool:
         return bool(tenant.only_container["State"]["Status"] == "exited")
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 @pytest.mark.parametrize(
@@ -54,16 +54,16 @@ async def wait_exited(tenant: TenantContainers) -> None:
     ],
 )
 async def test_after_an_interrupted_update_restore_leaves_one_complete_version_serving(
-    engines: Engines, tenant: TenantContainers, point: str, image: str, serving: str
+    make_engine: MakeEngine, tenant: TenantContainers, point: str, image: str, serving: str
 ) -> None:
-    await interrupt_update(engines, tenant, point, image)
+    await interrupt_update(make_engine, tenant, point, image)
 
-    assert await engines().restore(tenant.tenant, "")
+    assert await make_engine().restore(tenant.tenant, "")
 
     assert tenant.only_container["Config"]["Image"] == serving
     assert tenant.only_container["Name"] == f"/landlord-tenant-{tenant.tenant}"
-    await healthy(engines(), spec(tenant.tenant, image=serving))
-    assert not await engines().restore(tenant.tenant, "")
+    await wait_healthy(make_engine(), spec(tenant.tenant, image=serving))
+    assert not await make_engine().restore(tenant.tenant, "")
 
 
 async def test_a_stopped_container_is_started_by_restore(
@@ -74,7 +74,7 @@ async def test_a_stopped_container_is_started_by_restore(
 
     assert await engine.restore(tenant.tenant, "")
 
-    await healthy(engine, spec(tenant.tenant))
+    await wait_healthy(engine, spec(tenant.tenant))
 
 
 async def test_restore_leaves_a_container_that_ended_by_itself(
@@ -100,13 +100,13 @@ async def test_restore_creates_no_container(
     ("point", "restored"), [("update:stopped", False), ("update:started", True)]
 )
 async def test_without_a_previous_container_restore_promotes_only_a_running_next_one(
-    engines: Engines, tenant: TenantContainers, point: str, *, restored: bool
+    make_engine: MakeEngine, tenant: TenantContainers, point: str, *, restored: bool
 ) -> None:
-    engine = engines()
+    engine = make_engine()
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
     await wait_exited(tenant)
     with pytest.raises(Interrupted):
-        await engines(interrupt_at(point)).update(spec(tenant.tenant))
+        await make_engine(interrupt_at(point)).update(spec(tenant.tenant))
 
     assert await engine.restore(tenant.tenant, "") is restored
 

@@ -10,7 +10,7 @@ import pytest
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.compute_contract import Interrupted, wait_healthy
 from landlord_test_target.docker import (
     WEB,
     TenantContainers,
@@ -21,7 +21,7 @@ from landlord_test_target.docker import (
 )
 from landlord_test_target.harness import free_port, wait_for
 
-Engines = Callable[..., DockerCompute]
+MakeEngine = Callable[..., DockerCompute]
 
 
 async def read_page(http: aiohttp.ClientSession, tenant: TenantContainers) -> str:
@@ -32,20 +32,20 @@ async def read_page(http: aiohttp.ClientSession, tenant: TenantContainers) -> st
 async def wait_failed(engine: DockerCompute, tenant: TenantContainers) -> None:
     """Wait until the tenant's container has failed."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         return (await engine.inspect(tenant.tenant, "")).state is ResourceState.FAILED
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 async def provision_exited(engine: DockerCompute, tenant: TenantContainers) -> None:
     """Create a container that has exited and is not restarted."""
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
 
-    async def look() -> bool:
+    async def check() -> bool:
         return bool(tenant.only_container["State"]["Status"] == "exited")
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 async def test_the_next_container_takes_the_place_and_the_port_of_the_former(
@@ -55,7 +55,7 @@ async def test_the_next_container_takes_the_place_and_the_port_of_the_former(
     ports = [{"container_port": 8080, "host_port": port}]
     first = spec(tenant.tenant, ports=ports)
     await engine.provision(first)
-    await healthy(engine, first)
+    await wait_healthy(engine, first)
     former = tenant.only_container["Id"]
 
     second = spec(tenant.tenant, ports=ports, image=f"{WEB}:2")
@@ -83,24 +83,24 @@ async def test_the_next_container_takes_the_place_and_the_port_of_the_former(
     ids=repr,
 )
 async def test_an_update_that_does_not_become_healthy_restores_the_previous_container(
-    engines: Engines,
+    make_engine: MakeEngine,
     tenant: TenantContainers,
     http: aiohttp.ClientSession,
     bad: dict[str, object],
     why: str,
 ) -> None:
     # On a busy machine a failing program ends slowly, and must not count as stable before that.
-    engine = engines(health_timeout=5 if "health_check" in bad else 60, stable_window=3)
+    engine = make_engine(health_timeout=5 if "health_check" in bad else 60, stable_window=3)
     first = spec(tenant.tenant)
     await engine.provision(first)
-    await healthy(engine, first)
+    await wait_healthy(engine, first)
     former = tenant.only_container["Id"]
 
     result = await engine.update(spec(tenant.tenant, **bad))
 
     assert why in result.rolled_back
     assert result.resource_ids["container_id"] == former == tenant.only_container["Id"]
-    await healthy(engine, first)
+    await wait_healthy(engine, first)
     assert await read_page(http, tenant) == "1"
 
 
@@ -110,7 +110,7 @@ async def test_a_next_container_that_others_stop_meanwhile_is_started_again(
 ) -> None:
     first = spec(tenant.tenant)
     await engine.provision(first)
-    await healthy(engine, first)
+    await wait_healthy(engine, first)
     desired = spec(
         tenant.tenant,
         command=["sh", "-c", "until [ -e /go ]; do sleep 0.1; done; exec httpd -f -p 8080"],
@@ -122,14 +122,14 @@ async def test_a_next_container_that_others_stop_meanwhile_is_started_again(
         return docker("ps", "-q", "--filter", f"name=landlord-tenant-{tenant.tenant}-next")
 
     update = asyncio.create_task(engine.update(desired))
-    following = await wait_for(next_container)
-    docker("kill", following)
+    next_id = await wait_for(next_container)
+    docker("kill", next_id)
     await wait_for(next_container)
-    docker("exec", following, "busybox", "touch", "/go")
+    docker("exec", next_id, "busybox", "touch", "/go")
 
     assert (await update).rolled_back == ""
-    assert tenant.only_container["Id"].startswith(following)
-    await healthy(engine, desired)
+    assert tenant.only_container["Id"].startswith(next_id)
+    await wait_healthy(engine, desired)
 
 
 async def test_an_update_whose_image_is_missing_leaves_the_current_one_alone(
@@ -164,23 +164,25 @@ async def running_versions(tenant: TenantContainers) -> list[int]:
 
 
 async def interrupt_after_next_serves(
-    engines: Engines, tenant: TenantContainers, **first: object
+    make_engine: MakeEngine, tenant: TenantContainers, **first: object
 ) -> None:
     """Update from version 1 to 2, with an interruption after version 2 has started."""
-    await engines().provision(spec(tenant.tenant, **first))
-    await healthy(engines(), spec(tenant.tenant, **first))
+    await make_engine().provision(spec(tenant.tenant, **first))
+    await wait_healthy(make_engine(), spec(tenant.tenant, **first))
     with pytest.raises(Interrupted):
-        await engines(interrupt_at("update:started")).update(spec(tenant.tenant, image=f"{WEB}:2"))
+        await make_engine(interrupt_at("update:started")).update(
+            spec(tenant.tenant, image=f"{WEB}:2")
+        )
     assert await running_versions(tenant) == [2]
 
 
 async def test_after_an_interrupted_update_the_serving_container_stays_if_the_next_image_is_missing(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    await interrupt_after_next_serves(engines, tenant)
+    await interrupt_after_next_serves(make_engine, tenant)
 
     with pytest.raises(ComputeRefused, match="pull_policy is never"):
-        await engines().update(
+        await make_engine().update(
             spec(tenant.tenant, image="landlord-test/none:1", pull_policy="never")
         )
 
@@ -188,27 +190,27 @@ async def test_after_an_interrupted_update_the_serving_container_stays_if_the_ne
 
 
 async def test_after_an_interrupted_update_the_previous_container_serves_if_the_next_create_fails(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    await interrupt_after_next_serves(engines, tenant)
+    await interrupt_after_next_serves(make_engine, tenant)
 
     with pytest.raises(ComputeRefused, match=r"\$.resources.memory is less"):
-        await engines().update(spec(tenant.tenant, image=f"{WEB}:3", resources={"memory": 1}))
+        await make_engine().update(spec(tenant.tenant, image=f"{WEB}:3", resources={"memory": 1}))
 
     assert await running_versions(tenant) == [1]
     assert tenant.versions == [1]
 
 
 async def test_after_an_interrupted_update_a_broken_previous_container_blocks_no_update(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
     port, other = free_port(), TenantContainers(str(uuid4()))
     ports = [{"container_port": 8080, "host_port": port}]
-    await interrupt_after_next_serves(engines, tenant, ports=ports)
-    await engines().provision(spec(other.tenant, ports=ports))
+    await interrupt_after_next_serves(make_engine, tenant, ports=ports)
+    await make_engine().provision(spec(other.tenant, ports=ports))
 
     try:
-        await engines().update(spec(tenant.tenant, image=f"{WEB}:3"))
+        await make_engine().update(spec(tenant.tenant, image=f"{WEB}:3"))
     finally:
         other.remove_all()
 
@@ -217,9 +219,9 @@ async def test_after_an_interrupted_update_a_broken_previous_container_blocks_no
 
 
 async def test_a_rollback_restores_a_running_container_that_did_not_answer(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    engine = engines(health_timeout=1)
+    engine = make_engine(health_timeout=1)
     first = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
     await engine.provision(first)
     await wait_failed(engine, tenant)
@@ -233,9 +235,9 @@ async def test_a_rollback_restores_a_running_container_that_did_not_answer(
 
 
 async def test_a_failed_container_with_the_desired_configuration_is_recreated(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    engine = engines(health_timeout=1)
+    engine = make_engine(health_timeout=1)
     desired = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
     await engine.provision(desired)
     await wait_failed(engine, tenant)
@@ -268,7 +270,7 @@ async def test_a_new_container_that_cannot_be_started_is_refused_until_it_can(
         await engine.update(spec(tenant.tenant, command=["no-such-thing"]))
     await engine.update(spec(tenant.tenant))
 
-    await healthy(engine, spec(tenant.tenant))
+    await wait_healthy(engine, spec(tenant.tenant))
 
 
 async def test_a_container_in_a_crash_loop_gets_its_name_anyway(
@@ -285,30 +287,32 @@ async def test_a_container_in_a_crash_loop_gets_its_name_anyway(
 
 @pytest.mark.parametrize("point", ["rollback:stopped", "rollback:started", "rollback:removed"])
 async def test_a_rollback_interrupted_at_any_failpoint_ends_with_the_previous_container(
-    engines: Engines, tenant: TenantContainers, http: aiohttp.ClientSession, point: str
+    make_engine: MakeEngine, tenant: TenantContainers, http: aiohttp.ClientSession, point: str
 ) -> None:
     first, bad = spec(tenant.tenant), spec(tenant.tenant, image="landlord-test/sick:1")
-    await engines().provision(first)
-    await healthy(engines(), first)
+    await make_engine().provision(first)
+    await wait_healthy(make_engine(), first)
     with pytest.raises(Interrupted):
-        await engines(interrupt_at(point)).update(bad)
+        await make_engine(interrupt_at(point)).update(bad)
 
-    result = await engines().update(bad)
+    result = await make_engine().update(bad)
 
     assert result.rolled_back == "its own check says unhealthy"
     assert tenant.versions == [1]
-    await healthy(engines(), first)
+    await wait_healthy(make_engine(), first)
     assert await read_page(http, tenant) == "1"
 
 
 async def test_a_later_update_replaces_an_interrupted_one(
-    engines: Engines, tenant: TenantContainers
+    make_engine: MakeEngine, tenant: TenantContainers
 ) -> None:
-    engine, first = engines(), spec(tenant.tenant)
+    engine, first = make_engine(), spec(tenant.tenant)
     await engine.provision(first)
-    await healthy(engine, first)
+    await wait_healthy(engine, first)
     with pytest.raises(Interrupted):
-        await engines(interrupt_at("update:stopped")).update(spec(tenant.tenant, image=f"{WEB}:2"))
+        await make_engine(interrupt_at("update:stopped")).update(
+            spec(tenant.tenant, image=f"{WEB}:2")
+        )
 
     seen = await engine.inspect(tenant.tenant, "")
     later = await engine.update(spec(tenant.tenant, image="landlord-test/sick:1"))
@@ -343,7 +347,7 @@ async def test_a_container_of_landlords_own_worker_is_adopted_updated_and_delete
 
     assert await config_hash() == ""
     await engine.provision(spec(tenant.tenant, image=f"{WEB}:2"))
-    await healthy(engine, spec(tenant.tenant, image=f"{WEB}:2"))
+    await wait_healthy(engine, spec(tenant.tenant, image=f"{WEB}:2"))
     assert tenant.versions == [2]
     assert tenant.only_container["Name"] == f"/landlord-tenant-{tenant.tenant}"
     assert await config_hash() == spec(tenant.tenant, image=f"{WEB}:2").config_hash
@@ -354,13 +358,13 @@ async def test_a_container_of_landlords_own_worker_is_adopted_updated_and_delete
 async def test_a_failed_update_restores_a_container_of_landlords_own_worker(
     engine: DockerCompute, tenant: TenantContainers
 ) -> None:
-    made = tenant.create_as_landlord()
-    await healthy(engine, spec(tenant.tenant))
+    container = tenant.create_as_landlord()
+    await wait_healthy(engine, spec(tenant.tenant))
 
     result = await engine.update(spec(tenant.tenant, image="landlord-test/sick:1"))
 
     assert result.rolled_back
-    assert tenant.ids == [made]
+    assert tenant.ids == [container]
     assert tenant.only_container["State"]["Running"]
 
 

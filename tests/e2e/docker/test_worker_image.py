@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[3]
 DEBIAN = Path.home() / ".cache" / "landlord-engines" / "debian-12-python.tar"
 BASE = "landlord-test/debian:12"
 COMPUTE = {"mock": {}, "process": {}, "docker": {}, "ecs": {"region": "eu-west-1"}}
-"""All that is built in: the worker does not start where the image lacks what one of them needs."""
+"""All built-in compute engines: the worker does not start if the image lacks a library of any of them."""
 
 FOREIGN = ("--only-binary=:all:", "--python-version=3.11")
-"""The Python in the image may be another than the one that runs the tests."""
+"""Options of pip, because the Python in the image may differ from the Python that runs the tests."""
 
 
 @pytest.fixture(scope="session")

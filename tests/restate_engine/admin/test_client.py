@@ -8,6 +8,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from landlord_engines_core.tracing import trace_job
 from landlord_engines_restate.admin import (
     AdminClient,
     AdminRefused,
@@ -17,6 +18,7 @@ from landlord_engines_restate.admin import (
     literal,
     transport,
 )
+from landlord_test_target.spans import find, recorded_spans
 from landlord_test_target.tcp_server import run_tcp_server
 
 KEY = "a-very-secret-key"
@@ -53,6 +55,16 @@ async def test_the_api_key_goes_out_as_a_bearer_token(httpserver: HTTPServer) ->
     await read_deployments(httpserver, KEY)
 
     httpserver.check()
+
+
+async def test_a_request_in_a_job_has_a_span_that_names_no_id(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/deployments").respond_with_json({"deployments": []})
+
+    with recorded_spans() as exporter, trace_job("inv_1"):
+        await read_deployments(httpserver, KEY)
+
+    span = find(exporter, "restate: GET /deployments")
+    assert span.attributes == {"http.request.method": "GET", "http.response.status_code": 200}
 
 
 async def test_without_an_api_key_nothing_is_sent_for_it(httpserver: HTTPServer) -> None:

@@ -24,7 +24,7 @@ EARLY, LATE, LATER = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3))
 
 @attrs.define
 class Restate:
-    """A server with one invocation, whose state changes with each query up to the last."""
+    """A server with one invocation, which is in the next state of a list after each query."""
 
     states: list[str] = attrs.field(factory=lambda: ["suspended"])
     service: str = "Jobs"
@@ -247,7 +247,7 @@ async def test_a_job_that_a_later_one_has_overtaken_is_killed(
 
 
 @pytest.mark.parametrize(
-    ("shown", "form", "reason"),
+    ("field", "form", "reason"),
     [
         (
             "entry",
@@ -258,9 +258,9 @@ async def test_a_job_that_a_later_one_has_overtaken_is_killed(
     ],
 )
 async def test_a_job_whose_entry_or_lock_cannot_be_read_is_left_where_it_is(
-    restate: Restate, mover: Mover, shown: str, form: str, reason: str
+    restate: Restate, mover: Mover, field: str, form: str, reason: str
 ) -> None:
-    setattr(restate, shown, form)
+    setattr(restate, field, form)
 
     became, why = await move_one(mover)
 

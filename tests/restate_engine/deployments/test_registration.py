@@ -59,14 +59,14 @@ def service_read_by(digest: str, **options: object) -> dict[str, Any]:
 
 
 @attrs.define
-class Restate:
-    """A server's admin API: what it shows, who answers its discovery, and what it was sent.
+class AdminApi:
+    """The admin API of a simulated restate-server, with answers that a test sets.
 
     Attributes:
-        claim: The digest in the deployment's metadata; ``None`` where it knows no deployment.
-        services: What it shows of the deployment.
-        latest: What it shows as the latest revision, where that is another deployment's, or none.
-        answers: What the workers say that are discovered next; the last one goes on to answer.
+        claim: The digest in the deployment's metadata; ``None`` if the server has no deployment.
+        services: The services of the deployment.
+        latest: The latest revision, if it belongs to another deployment or to none.
+        answers: The manifests of the workers that the next discoveries reach; the last one is repeated.
     """
 
     claim: str | None = None
@@ -111,8 +111,8 @@ class Restate:
 
 
 @pytest.fixture
-def restate(httpserver: HTTPServer) -> Restate:
-    server = Restate()
+def admin_api(httpserver: HTTPServer) -> AdminApi:
+    server = AdminApi()
     httpserver.expect_request("/version").respond_with_json({"version": "1.7.12"})
     httpserver.expect_request("/deployments", method="POST").respond_with_handler(server.register)
     httpserver.expect_request("/deployments/dp_1").respond_with_handler(
@@ -123,7 +123,7 @@ def restate(httpserver: HTTPServer) -> Restate:
     return server
 
 
-def registrar_of(admin: AdminClient) -> Registrar:
+def build_registrar(admin: AdminClient) -> Registrar:
     return Registrar(
         admin=admin,
         names=Names(service="Jobs", service_for_landlord="Jobs"),
@@ -137,133 +137,133 @@ def registrar_of(admin: AdminClient) -> Registrar:
 @pytest_asyncio.fixture
 async def registrar(httpserver: HTTPServer) -> AsyncIterator[Registrar]:
     admin = AdminClient(httpserver.url_for(""))
-    yield registrar_of(admin)
+    yield build_registrar(admin)
     await admin.aclose()
 
 
 async def test_an_unknown_worker_is_registered_without_force(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
     registration = await registrar.register()
 
     assert registration.state is RegistrationState.REGISTERED
     assert registration.detail == f"{WORKER} is deployment dp_1, revision 3"
-    (sent,) = restate.sent
+    (sent,) = admin_api.sent
     assert (sent["force"], sent["dry_run"], sent["use_http_11"]) == (False, False, True)
     assert sent["metadata"] == {DIGEST_KEY: DIGEST}
 
 
 async def test_a_known_worker_whose_manifest_was_read_sends_nothing(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service()
+    admin_api.set_service()
 
     registration = await registrar.register()
 
     assert registration.state is RegistrationState.REGISTERED
-    assert restate.sent == []
+    assert admin_api.sent == []
 
 
 @pytest.mark.parametrize("claim", ["d0", ""])
 async def test_a_url_that_another_version_or_none_claims_is_claimed_by_force_at_the_start(
-    restate: Restate, registrar: Registrar, claim: str
+    admin_api: AdminApi, registrar: Registrar, claim: str
 ) -> None:
-    restate.set_service(claim, service_read_by("d0"))
+    admin_api.set_service(claim, service_read_by("d0"))
 
     assert (await registrar.register()).state is RegistrationState.REGISTERED
 
-    assert restate.forced_registrations() == [True]
+    assert admin_api.forced_registrations() == [True]
 
 
 async def test_where_another_version_answers_the_worker_is_outdated_and_has_claimed_the_url(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service("d0", service_read_by("d0"))
-    restate.answers = [service_read_by("d0", abort_timeout="5m")]
+    admin_api.set_service("d0", service_read_by("d0"))
+    admin_api.answers = [service_read_by("d0", abort_timeout="5m")]
 
     registration = await registrar.register()
 
     assert registration.state is RegistrationState.OUTDATED
     assert "another version of this worker answered" in registration.detail
-    assert restate.claim == DIGEST
-    assert await registrar.look() == registration
+    assert admin_api.claim == DIGEST
+    assert await registrar.read_registration() == registration
 
 
 async def test_a_digest_that_is_claimed_and_was_never_read_is_not_registered(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service(DIGEST, {**SERVICE, "metadata": {}})
+    admin_api.set_service(DIGEST, {**SERVICE, "metadata": {}})
 
-    assert (await registrar.look()).state is RegistrationState.OUTDATED
+    assert (await registrar.read_registration()).state is RegistrationState.OUTDATED
 
 
 async def test_an_outdated_worker_forces_nothing_while_another_version_would_answer(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service(DIGEST, service_read_by("d0"))
-    restate.answers = [service_read_by("d0")]
+    admin_api.set_service(DIGEST, service_read_by("d0"))
+    admin_api.answers = [service_read_by("d0")]
 
     assert (await registrar.register()).state is RegistrationState.OUTDATED
 
-    assert restate.forced_registrations() == []
+    assert admin_api.forced_registrations() == []
 
 
 async def test_an_outdated_worker_is_registered_once_this_version_answers(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service(DIGEST, service_read_by("d0"))
-    restate.answers = [SERVICE, service_read_by("d0"), SERVICE]
+    admin_api.set_service(DIGEST, service_read_by("d0"))
+    admin_api.answers = [SERVICE, service_read_by("d0"), SERVICE]
 
     states = [(await registrar.register()).state for _ in range(2)]
 
     # The dry run reached this version and the registration another one, so the next check is right.
     assert states == [RegistrationState.OUTDATED, RegistrationState.REGISTERED]
-    assert restate.forced_registrations() == [True, True]
+    assert admin_api.forced_registrations() == [True, True]
 
 
 async def test_an_outdated_worker_takes_no_new_jobs_from_the_latest(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service(DIGEST, service_read_by("d0"))
-    restate.latest = {**SERVICE, "deployment_id": "dp_2"}
+    admin_api.set_service(DIGEST, service_read_by("d0"))
+    admin_api.latest = {**SERVICE, "deployment_id": "dp_2"}
 
     assert (await registrar.register()).state is RegistrationState.NOT_LATEST
 
-    assert restate.sent == []
+    assert admin_api.sent == []
 
 
 async def test_an_outdated_worker_without_a_handler_that_was_read_there_is_refused(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service(
+    admin_api.set_service(
         DIGEST, service_read_by("d0", handlers=[{"name": "execute"}, {"name": "old"}])
     )
 
     with pytest.raises(RegistrationRefused, match="old"):
         await registrar.register()
 
-    assert restate.sent == []
+    assert admin_api.sent == []
 
 
 async def test_a_claim_of_a_version_that_registered_later_is_left_alone(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service()
+    admin_api.set_service()
     await registrar.register()
-    restate.set_service("d2", service_read_by("d2"))
+    admin_api.set_service("d2", service_read_by("d2"))
 
     registration = await registrar.register()
 
     assert registration.state is RegistrationState.NOT_LATEST
     assert "claimed by another version" in registration.detail
-    assert restate.sent == []
+    assert admin_api.sent == []
 
 
 async def test_removed_handlers_are_named_and_nothing_is_sent(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
     handlers = [{"name": "execute"}, {"name": "old"}]
-    restate.set_service(
+    admin_api.set_service(
         "d0", service_read_by("d0", handlers=handlers), {**SERVICE, "name": "Former"}
     )
 
@@ -272,7 +272,7 @@ async def test_removed_handlers_are_named_and_nothing_is_sent(
             await attempt()
         assert "another worker_advertised_url" in caught.value.hint
         assert "remove the old deployment" in caught.value.hint
-    assert restate.sent == []
+    assert admin_api.sent == []
 
 
 DIFFERENT = [
@@ -289,7 +289,7 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("key", "value"), DIFFERENT)
 async def test_an_option_that_restate_did_not_apply_is_named(
-    restate: Restate, registrar: Registrar, key: str, value: object
+    admin_api: AdminApi, registrar: Registrar, key: str, value: object
 ) -> None:
     policy = {**SERVICE["retry_policy"], key: value}
     handlers = [{"name": "execute", "public": value}]
@@ -298,7 +298,7 @@ async def test_an_option_that_restate_did_not_apply_is_named(
         changed = {"retry_policy": policy}
     if "." in key:
         changed = {"handlers": handlers}
-    restate.answers = [service_read_by(DIGEST, **changed)]
+    admin_api.answers = [service_read_by(DIGEST, **changed)]
 
     with pytest.raises(RegistrationRefused) as caught:
         await registrar.register()
@@ -306,21 +306,21 @@ async def test_an_option_that_restate_did_not_apply_is_named(
     assert f"keeps {key} of Jobs as" in caught.value.message
     assert f"although {JOBS.options[key]} was sent" in caught.value.message
     assert "--make-latest" in caught.value.hint
-    registration = await registrar.look()
+    registration = await registrar.read_registration()
     assert (registration.state, registration.detail) == (
         RegistrationState.REFUSED,
         caught.value.message,
     )
     with pytest.raises(RegistrationRefused):
         await registrar.dry_run()
-    assert restate.forced_registrations() == [False]
+    assert admin_api.forced_registrations() == [False]
 
 
 @pytest.mark.parametrize(("sent", "kept"), [(4.567, "4s 567ms"), (5.000001, "5s")])
 async def test_an_option_that_differs_by_less_than_restate_keeps_is_the_same(
-    restate: Restate, registrar: Registrar, sent: float, kept: str
+    admin_api: AdminApi, registrar: Registrar, sent: float, kept: str
 ) -> None:
-    restate.answers = [service_read_by(DIGEST, abort_timeout=kept)]
+    admin_api.answers = [service_read_by(DIGEST, abort_timeout=kept)]
     jobs = attrs.evolve(JOBS, options={**JOBS.options, "abort_timeout": sent})
     manifest = Manifest(digest=DIGEST, services=(jobs,))
 
@@ -330,10 +330,10 @@ async def test_an_option_that_differs_by_less_than_restate_keeps_is_the_same(
 
 
 async def test_options_of_another_latest_deployment_are_not_checked(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service()
-    restate.latest = {**SERVICE, "deployment_id": "dp_2", "abort_timeout": "1s"}
+    admin_api.set_service()
+    admin_api.latest = {**SERVICE, "deployment_id": "dp_2", "abort_timeout": "1s"}
 
     registration = await registrar.register()
 
@@ -343,10 +343,10 @@ async def test_options_of_another_latest_deployment_are_not_checked(
 
 
 async def test_a_deployment_without_the_service_is_not_the_latest(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service()
-    restate.latest = {}
+    admin_api.set_service()
+    admin_api.latest = {}
 
     registration = await registrar.register()
 
@@ -355,18 +355,18 @@ async def test_a_deployment_without_the_service_is_not_the_latest(
 
 
 async def test_a_registration_that_the_server_forgets_at_once_is_retried(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.forgets = True
+    admin_api.forgets = True
 
     with pytest.raises(RegistrationFailed, match="does not show"):
         await registrar.register()
 
 
 async def test_an_error_for_an_unreachable_worker_has_hints(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.refusal = {"message": "[META0003] connection refused", "restate_code": "META0003"}
+    admin_api.refusal = {"message": "[META0003] connection refused", "restate_code": "META0003"}
 
     for attempt in (registrar.register, registrar.dry_run, registrar.make_latest):
         with pytest.raises(RegistrationFailed, match="META0003") as caught:
@@ -377,23 +377,23 @@ async def test_an_error_for_an_unreachable_worker_has_hints(
 
 @pytest.mark.parametrize("known", [False, True])
 async def test_make_latest_registers_with_any_digest(
-    restate: Restate, registrar: Registrar, *, known: bool
+    admin_api: AdminApi, registrar: Registrar, *, known: bool
 ) -> None:
     if known:
-        restate.set_service()
+        admin_api.set_service()
 
     assert (await registrar.make_latest()).state is RegistrationState.REGISTERED
 
-    assert restate.forced_registrations() == [known]
+    assert admin_api.forced_registrations() == [known]
 
 
 async def test_a_dry_run_reports_that_the_worker_would_be_added(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
     registration = await registrar.dry_run()
 
     assert f"would add the deployment {WORKER}" in registration.detail
-    assert restate.sent == []
+    assert admin_api.sent == []
 
 
 @pytest.mark.parametrize(
@@ -401,50 +401,50 @@ async def test_a_dry_run_reports_that_the_worker_would_be_added(
     [("d0", RegistrationState.NOT_LATEST), (DIGEST, RegistrationState.OUTDATED)],
 )
 async def test_a_dry_run_reports_the_update_and_its_reason(
-    restate: Restate, registrar: Registrar, claim: str, state: RegistrationState
+    admin_api: AdminApi, registrar: Registrar, claim: str, state: RegistrationState
 ) -> None:
-    restate.set_service(claim, service_read_by("d0"))
+    admin_api.set_service(claim, service_read_by("d0"))
 
     registration = await registrar.dry_run()
 
     assert registration.state is state
     assert f"would update the deployment {WORKER}" in registration.detail
     assert "another version" in registration.detail
-    assert restate.forced_registrations() == []
+    assert admin_api.forced_registrations() == []
 
 
 async def test_a_dry_run_of_a_registered_worker_only_reads(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service()
+    admin_api.set_service()
 
     assert (await registrar.dry_run()).state is RegistrationState.REGISTERED
-    assert restate.sent == []
+    assert admin_api.sent == []
 
 
 async def test_a_worker_without_registration_only_reads(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
     registration = await attrs.evolve(registrar, on_startup=False).register()
 
     assert registration.state is RegistrationState.UNREGISTERED
     assert WORKER in registration.detail
-    assert restate.sent == []
+    assert admin_api.sent == []
 
 
 async def test_a_worker_unknown_to_and_unreachable_from_restate_is_unregistered(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.refusal = {"message": "[META0003] connection refused", "restate_code": "META0003"}
+    admin_api.refusal = {"message": "[META0003] connection refused", "restate_code": "META0003"}
 
-    assert (await registrar.look()).state is RegistrationState.UNREGISTERED
+    assert (await registrar.read_registration()).state is RegistrationState.UNREGISTERED
 
 
 async def test_without_an_admin_api_a_check_returns_unknown_and_a_registration_fails() -> None:
     admin = AdminClient("http://127.0.0.1:9")
-    registrar = registrar_of(admin)
+    registrar = build_registrar(admin)
 
-    assert (await registrar.look()).state is RegistrationState.UNKNOWN
+    assert (await registrar.read_registration()).state is RegistrationState.UNKNOWN
     for attempt in (registrar.register, registrar.dry_run, registrar.make_latest):
         with pytest.raises(RegistrationFailed) as caught:
             await attempt()
@@ -457,32 +457,32 @@ async def test_an_admin_api_that_requires_a_key_makes_the_state_unknown(
 ) -> None:
     httpserver.expect_request("/deployments").respond_with_json({"message": "who?"}, status=401)
 
-    registration = await registrar.look()
+    registration = await registrar.read_registration()
 
     assert registration.state is RegistrationState.UNKNOWN
     assert "who?" in registration.detail
 
 
 async def test_the_deployment_of_this_worker_is_remembered(
-    restate: Restate, registrar: Registrar
+    admin_api: AdminApi, registrar: Registrar
 ) -> None:
-    restate.set_service()
+    admin_api.set_service()
 
-    await registrar.look()
+    await registrar.read_registration()
 
     assert "Jobs" in registrar.known
 
 
 @pytest.mark.parametrize("known", [False, True])
 async def test_a_known_deployment_is_read_by_its_id(
-    restate: Restate, registrar: Registrar, httpserver: HTTPServer, *, known: bool
+    admin_api: AdminApi, registrar: Registrar, httpserver: HTTPServer, *, known: bool
 ) -> None:
     if known:
-        restate.set_service()
+        admin_api.set_service()
     await registrar.register()
     httpserver.clear_log()
 
-    assert (await registrar.look()).state is RegistrationState.REGISTERED
+    assert (await registrar.read_registration()).state is RegistrationState.REGISTERED
 
     assert [request.path for request, _ in httpserver.log] == [
         "/deployments/dp_1",
@@ -490,9 +490,11 @@ async def test_a_known_deployment_is_read_by_its_id(
     ]
 
 
-async def test_a_removed_deployment_is_unregistered(restate: Restate, registrar: Registrar) -> None:
-    restate.set_service()
-    await registrar.look()
-    restate.claim = None
+async def test_a_removed_deployment_is_unregistered(
+    admin_api: AdminApi, registrar: Registrar
+) -> None:
+    admin_api.set_service()
+    await registrar.read_registration()
+    admin_api.claim = None
 
-    assert (await registrar.look()).state is RegistrationState.UNREGISTERED
+    assert (await registrar.read_registration()).state is RegistrationState.UNREGISTERED

@@ -22,7 +22,7 @@ FIFTH = (
     b"\x12&inv_1hqzdwQOfC1J3HmQu3RjKFoGybvBtup4d7\x18\x02(\x018\x04@\xc6\x01H\x8c\xd1\xdb\xfc\xdd\xd3\x87\xc1\xa4\x01"
     b"\x04\x00\x00\x00\x00\x00\x00\xbd"
 )
-"""As restate-server 1.7.12 sent them."""
+"""Requests that restate-server 1.7.12 sent."""
 
 
 def test_the_attempt_is_read_from_what_restate_sends() -> None:

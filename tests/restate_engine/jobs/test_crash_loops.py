@@ -1,6 +1,7 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 
+import attrs
 import pytest
 import pytest_asyncio
 from pytest_httpserver import HTTPServer
@@ -68,7 +69,7 @@ async def test_the_number_of_lost_attempts_is_read_from_restates_failures(
 ) -> None:
     respond_with_failures(httpserver, *failures)
 
-    assert await attempt_losses.count("inv_1") == expected
+    assert await attempt_losses.count("inv_1") == attrs.evolve(expected, is_retry=True)
 
 
 @pytest.mark.usefixtures("attempt")
@@ -107,7 +108,7 @@ async def test_an_attempt_after_one_that_ended_here_asks_nothing(
     attempt_losses.note_end("inv_1")
 
     attempt[0] = Attempt(entries=2, retries=2)
-    assert await attempt_losses.count("inv_1") == NONE_LOST
+    assert await attempt_losses.count("inv_1") == LostAttempts(is_retry=True)
     assert httpserver.log == []
 
     # Another worker ran an attempt meanwhile.
@@ -137,7 +138,7 @@ async def test_a_job_continues_if_its_lost_attempts_are_unknown(
 ) -> None:
     httpserver.expect_request("/query").respond_with_data(answer)
 
-    assert await attempt_losses.count("inv_1") == NONE_LOST
+    assert await attempt_losses.count("inv_1") == LostAttempts(is_retry=True)
 
     assert isinstance(attempt_losses.logger, RecordingLogger)
     assert attempt_losses.logger.events("warning") == ["lost attempts cannot be counted"]

@@ -8,7 +8,7 @@ from restate import SdkInternalBaseException
 from restate.exceptions import RetryableError
 
 from landlord_engines_core.errors import SetApart, Superseded, Transient
-from landlord_engines_core.steps import NONE_LOST
+from landlord_engines_core.steps import NONE_LOST, LostAttempts
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.jobs import attempts
 from landlord_engines_restate.jobs.attempts import Attempt
@@ -92,6 +92,6 @@ async def test_an_attempt_that_was_suspended_or_failed_is_not_asked_about(
         await run_attempt(fail(SdkInternalBaseException("suspended")), steps)
 
     attempt = Attempt(entries=2, retries=2)
-    assert await steps.lost_attempts() == NONE_LOST
+    assert await steps.lost_attempts() == LostAttempts(is_retry=True)
     assert isinstance(steps.shared.losses.logger, RecordingLogger)
     assert steps.shared.losses.logger.lines == []

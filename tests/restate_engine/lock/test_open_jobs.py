@@ -24,20 +24,20 @@ async def open_jobs(httpserver: HTTPServer) -> AsyncIterator[OpenJobs]:
     await admin.aclose()
 
 
-def restate_shows(
+def respond_with_rows(
     httpserver: HTTPServer, *rows: dict[str, object], failing: tuple[str, ...] = ()
 ) -> list[str]:
     """Make Restate show these rows and failing jobs, and return the list of received queries."""
-    asked: list[str] = []
+    queries: list[str] = []
 
     def answer(request: Request) -> Response:
-        asked.append(json.loads(request.get_data())["query"])
-        memory = "sys_invocation_state" in asked[-1]
+        queries.append(json.loads(request.get_data())["query"])
+        memory = "sys_invocation_state" in queries[-1]
         answer = [{"id": job} for job in failing] if memory else list(rows)
         return Response(json.dumps({"rows": answer}), content_type="application/json")
 
     httpserver.expect_request("/query").respond_with_handler(answer)
-    return asked
+    return queries
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ async def test_a_job_is_shown_with_its_last_attempt_in_restate(
     expected: tuple[str, str, str],
 ) -> None:
     state, code, reason = expected
-    restate_shows(httpserver, {**ROW, "retry_count": 3, "next_retry_at": "later", **row})
+    respond_with_rows(httpserver, {**ROW, "retry_count": 3, "next_retry_at": "later", **row})
 
     assert await open_jobs.list_jobs("t", "inv_1") == (
         OpenJob(
@@ -82,19 +82,19 @@ async def test_a_job_is_shown_with_its_last_attempt_in_restate(
 async def test_a_job_without_the_lock_is_found_by_the_tenant_in_its_error(
     open_jobs: OpenJobs, httpserver: HTTPServer
 ) -> None:
-    asked = restate_shows(httpserver, {**ROW, "id": "inv_2"}, failing=("inv_2",))
+    queries = respond_with_rows(httpserver, {**ROW, "id": "inv_2"}, failing=("inv_2",))
 
     (job,) = await open_jobs.list_jobs("o'brien", "")
 
     assert (job.execution_id, job.attempts) == ("inv_2", 0)
-    assert "'(tenant o''brien)'" in asked[0]
+    assert "'(tenant o''brien)'" in queries[0]
 
 
 async def test_the_job_that_has_the_lock_comes_first_and_once(
     open_jobs: OpenJobs, httpserver: HTTPServer
 ) -> None:
     first, second = {**ROW, "id": "inv_0"}, {**ROW, "id": "inv_1"}
-    restate_shows(httpserver, first, second, failing=("inv_0", "inv_1"))
+    respond_with_rows(httpserver, first, second, failing=("inv_0", "inv_1"))
 
     assert [job.execution_id for job in await open_jobs.list_jobs("t", "inv_1")] == [
         "inv_1",
@@ -105,16 +105,16 @@ async def test_the_job_that_has_the_lock_comes_first_and_once(
 async def test_without_open_jobs_restate_is_asked_once(
     open_jobs: OpenJobs, httpserver: HTTPServer
 ) -> None:
-    asked = restate_shows(httpserver)
+    queries = respond_with_rows(httpserver)
 
     assert await open_jobs.list_jobs("t", "") == ()
-    assert len(asked) == 1
+    assert len(queries) == 1
 
 
 async def test_a_job_that_has_ended_meanwhile_is_not_shown(
     open_jobs: OpenJobs, httpserver: HTTPServer
 ) -> None:
-    restate_shows(httpserver)
+    respond_with_rows(httpserver)
 
     assert await open_jobs.list_jobs("t", "inv_1") == ()
 

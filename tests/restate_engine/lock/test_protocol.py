@@ -18,10 +18,12 @@ from landlord_engines_restate.lock.ordering import DispatchOrder, Holder
 from landlord_engines_restate.lock.state import STATE, AcquireRequest, LockState, ResyncRequest
 
 EARLY, LATE = "2026-11-24T01:00:10Z", "2026-11-24T01:00:12Z"
-HERE = Placement("mock")
+PLACEMENT = Placement("mock")
 HOLDER = Holder(execution_id="inv_old", since=LATE, dispatched=LATE, operation="update")
-DONE = Transition(execution_id="inv_old", operation="update", started_at="t", ended_at="u")
-BEGUN = Record().with_start("inv_old", JobStart(operation="update", started_at="t", placement=HERE))
+TRANSITION = Transition(execution_id="inv_old", operation="update", started_at="t", ended_at="u")
+RECORD = Record().with_start(
+    "inv_old", JobStart(operation="update", started_at="t", placement=PLACEMENT)
+)
 RESYNC = Holder(execution_id="inv_resync", since=LATE, is_resync=True)
 
 
@@ -90,12 +92,16 @@ async def test_a_job_superseded_by_an_ended_one_is_resynced_with_landlords_answe
 
     assert response.superseded_by == "inv_old"
     (ended,) = resyncs
-    assert (ended.execution_id, ended.removed, ended.overrode_delete) == ("inv_old", (HERE,), False)
+    assert (ended.execution_id, ended.removed, ended.overrode_delete) == (
+        "inv_old",
+        (PLACEMENT,),
+        False,
+    )
     assert ctx.state().holder == HOLDER
 
 
 def ended_record() -> Record:
-    return Record(placements=(HERE,)).with_end(DONE)
+    return Record(placements=(PLACEMENT,)).with_end(TRANSITION)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ async def test_a_tenant_is_resynced_after_a_killed_job_and_not_during_one(
     claims: Claims, httpserver: HTTPServer, status: str, result: str, superseded_by: str
 ) -> None:
     respond_with_job(httpserver, "inv_old", status, result)
-    ctx: Any = Context(LockState(holder=HOLDER, record=BEGUN))
+    ctx: Any = Context(LockState(holder=HOLDER, record=RECORD))
     note = JobStart(operation="resync", started_at="t")
     request = ResyncRequest(execution_id="inv_resync", after="inv_old", note=note)
 
@@ -126,7 +132,7 @@ async def test_a_record_is_forgotten_although_its_resync_was_killed(
     claims: Claims, httpserver: HTTPServer, status: str, result: str, *, is_kept: bool
 ) -> None:
     respond_with_job(httpserver, "inv_resync", status, result)
-    deleted = Record().with_end(DONE)
+    deleted = Record().with_end(TRANSITION)
     ctx: Any = Context(LockState(holder=HOLDER, record=deleted, resync=RESYNC))
 
     await protocol.forget(ctx, claims, "inv_old")

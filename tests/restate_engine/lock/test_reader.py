@@ -10,7 +10,7 @@ from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient, AdminUnavailable, partition_key
 from landlord_engines_restate.lock.reader import LockReader
 
-FOUND = {"service_key": "t", "value_utf8": json.dumps({"record": {"placements": []}})}
+ROW = {"service_key": "t", "value_utf8": json.dumps({"record": {"placements": []}})}
 
 
 @pytest_asyncio.fixture
@@ -32,7 +32,7 @@ def queries(httpserver: HTTPServer) -> list[str]:
 async def test_a_state_is_queried_in_its_partition(
     states: LockReader, httpserver: HTTPServer
 ) -> None:
-    respond(httpserver, [FOUND], [])
+    respond(httpserver, [ROW], [])
 
     await states.read("t")
     state = await states.read("other")
@@ -43,7 +43,7 @@ async def test_a_state_is_queried_in_its_partition(
 
 
 async def test_concurrent_readers_share_a_query(states: LockReader, httpserver: HTTPServer) -> None:
-    respond(httpserver, [FOUND])
+    respond(httpserver, [ROW])
 
     await asyncio.gather(states.read("t"), states.read("other"), states.read("t"))
 
@@ -75,7 +75,7 @@ async def test_a_server_that_keeps_states_in_another_partition_is_recognised(
 async def test_a_state_that_cannot_be_read_fails_its_tenant_alone(
     states: LockReader, httpserver: HTTPServer
 ) -> None:
-    respond(httpserver, [FOUND, {"service_key": "bad", "value_utf8": "{"}])
+    respond(httpserver, [ROW, {"service_key": "bad", "value_utf8": "{"}])
 
     read = asyncio.gather(states.read("t"), states.read("bad"), return_exceptions=True)
     good, bad = await read

@@ -8,7 +8,7 @@ from landlord_engines_restate.lock.ordering import Holder
 from landlord_engines_restate.lock.state import LockState
 
 JOB = Holder(execution_id="inv_job", since="t")
-NOTE = JobStart(operation="update", started_at="t", placement=Placement("mock"))
+START = JobStart(operation="update", started_at="t", placement=Placement("mock"))
 ENDED = Record().with_end(
     Transition(execution_id="inv_job", operation="update", started_at="t", ended_at="u")
 )
@@ -21,7 +21,7 @@ def test_the_state_that_the_first_version_wrote_is_read() -> None:
 
 
 def test_a_job_without_an_end_is_still_open() -> None:
-    running = LockState(holder=JOB, record=Record().with_start("inv_job", NOTE))
+    running = LockState(holder=JOB, record=Record().with_start("inv_job", START))
 
     assert not running.has_ended("inv_job")
     assert running.later_job("inv_job") == ""
@@ -42,7 +42,7 @@ def test_a_tenant_that_is_forgotten_may_be_resynced() -> None:
 
 def test_the_end_of_the_running_job_is_awaited_once() -> None:
     resync = Holder(execution_id="inv_resync", since="t", is_resync=True)
-    running = LockState(holder=JOB, record=Record().with_start("inv_job", NOTE))
+    running = LockState(holder=JOB, record=Record().with_start("inv_job", START))
     over = LockState(holder=JOB, record=ENDED, resync=resync)
 
     assert running.needs_end("inv_job")

@@ -92,7 +92,7 @@ class DirectEngine(WorkerEngine):
     def _update_tasks(self, store: Store, group: asyncio.TaskGroup) -> None:
         """Cancel the tasks of finished jobs, and start tasks for new jobs."""
         unfinished = store.unfinished()
-        self._tasks.cancel_except(unfinished)
+        self._tasks.cancel(self._tasks.running.difference(unfinished))
         for job_id, job in unfinished.items():
             if job_id not in self._tasks:
                 self._tasks.start(group, job_id, self._run_job(store, job))

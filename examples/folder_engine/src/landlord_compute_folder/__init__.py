@@ -185,10 +185,10 @@ def _write(file: Path, spec: ComputeSpec) -> None:
 
 def _remove(file: Path) -> bool:
     """Remove a tenant's file, and what a killed write has left of it."""
-    found = list(file.parent.glob(f"{file.name}*"))
-    for path in found:
+    leftovers = list(file.parent.glob(f"{file.name}*"))
+    for path in leftovers:
         path.unlink(missing_ok=True)
-    return file in found
+    return file in leftovers
 
 
 @contextmanager

@@ -109,8 +109,8 @@ class SqliteEngine(WorkerEngine):
             return store.make_due(int(execution_id))
 
     def _lease(self, store: Store) -> Lease[tuple[int, int]]:
-        async def extend() -> Collection[tuple[int, int]]:
-            return store.extend(self._owner, self.settings.lease)
+        async def extend(running: Collection[tuple[int, int]]) -> Collection[tuple[int, int]]:
+            return store.extend(self._owner, running, self.settings.lease)
 
         return Lease(
             tasks=self._tasks,

@@ -1,5 +1,6 @@
 """The backend: jobs with their leases and journals, and each tenant's lock and record."""
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -140,18 +141,31 @@ class Store:
         """  # noqa: S608  # ours
         return next(map(_job, self._rows(sql, time(), owner, time() + seconds)), None)
 
-    def extend(self, owner: str, seconds: float) -> Collection[tuple[int, int]]:
-        """Extend this owner's leases that have not run out, once a third of one is over.
+    def extend(
+        self, owner: str, running: Collection[tuple[int, int]], seconds: float
+    ) -> Collection[tuple[int, int]]:
+        """Extend the leases of running jobs that have not run out, once a third of one is over.
+
+        Args:
+            owner: The worker that has the leases.
+            running: Id and attempt of each job.
+            seconds: The time until the extended leases run out.
 
         Returns:
             Id and attempt of each job that may continue; an ended job keeps its lease and is left out.
         """
-        held = "owner = ? AND lease > ?"
-        rows = self._rows(f"SELECT * FROM jobs WHERE {held}", owner, time())  # noqa: S608  # ours
-        if any(row["lease"] < time() + seconds * 2 / 3 for row in rows):
-            sql = f"UPDATE jobs SET lease = ? WHERE {held}"  # noqa: S608  # ours
-            self._rows(sql, time() + seconds, owner, time())
-        return {(row["id"], row["attempt"]) for row in rows if row["state"] == "open"}
+        sql = "SELECT * FROM jobs WHERE owner = ? AND lease > ?"
+        leased = [
+            row for row in self._rows(sql, owner, time()) if (row["id"], row["attempt"]) in running
+        ]
+        if any(row["lease"] < time() + seconds * 2 / 3 for row in leased):
+            ids = json.dumps([row["id"] for row in leased])
+            sql = """
+                UPDATE jobs SET lease = ? WHERE owner = ? AND lease > ?
+                    AND id IN (SELECT value FROM json_each(?))
+            """
+            self._rows(sql, time() + seconds, owner, time(), ids)
+        return {(row["id"], row["attempt"]) for row in leased if row["state"] == "open"}
 
     def release(self, job: Job, state: str, reason: str = "", pause: float = 0) -> None:
         """Release a lease; ``state`` is stored only for an open job, by the attempt with the lease."""

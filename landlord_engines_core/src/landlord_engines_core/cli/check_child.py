@@ -78,7 +78,7 @@ class _Imports:
 
     def describe(self) -> str:
         """Name the engines, except for those of core itself."""
-        return ", ".join(one.label for one in self.engines if not one.is_from(_CORE))
+        return ", ".join(engine.label for engine in self.engines if not engine.is_from(_CORE))
 
 
 async def _check_worker(engine: LoadedEngine, label: str, reporter: Reporter) -> None:

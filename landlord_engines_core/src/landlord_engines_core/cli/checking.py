@@ -32,7 +32,7 @@ def check_worker(options: Options, *, as_json: bool, debug: bool) -> None:
     print_damaged(read_catalog())
     trial = run_check(options, _print_finding, debug=debug)
     _print_output(trial)
-    # The first failure is printed last, where it is seen, since it decides the exit code.
+    # The first failure decides the exit code. It is printed last, where a reader sees it.
     for failure in trial.failures[1:]:
         click.echo(f"landlord-host: {failure}", err=True)
     for failure in trial.failures[:1]:
@@ -70,7 +70,9 @@ def _print_output(trial: Trial) -> None:
     if trial.log:
         click.echo(trial.log, err=True)
     if trial.output:
-        engines = ", ".join(one.text for one in trial.findings if one.subject == _ENGINE)
+        engines = ", ".join(
+            finding.text for finding in trial.findings if finding.subject == _ENGINE
+        )
         click.echo(
             f"standard output is the host's, and one of these engines wrote to it ({engines});"
             f" report it to its authors: {trial.output}",

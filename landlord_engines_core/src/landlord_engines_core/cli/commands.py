@@ -33,7 +33,6 @@ _HELP = """Run a Landlord worker.
 landlord-host --engine restate dev      run everything on this machine
 landlord-host --engine restate check    validate settings and connectivity
 landlord-host --engine restate          run the worker
-landlord-host --engine restate tenants  list the tenants and their states
 
 Settings come from a file, from the environment (WORKFLOW_RESTATE_ADMIN_ENDPOINT,
 WORKER_DRAIN_TIMEOUT and so on) and from flags. The file may be Landlord's config.yaml. Flags

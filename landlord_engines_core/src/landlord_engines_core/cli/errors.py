@@ -64,7 +64,7 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
 
 
 def _describe_unexpected(error: BaseException) -> str:
-    # It reads the catalog of engines, whose import takes as long as all else that `--help` imports.
+    # Imported here, because this import takes as long as all other imports of `--help` together.
     from landlord_engines_core.trial.result import Failure  # noqa: PLC0415  # as above
 
     return str(Failure.unexpected(error))

@@ -1,4 +1,4 @@
-"""The command engines: what is installed, and what is wrong with it."""
+"""The command engines, which lists the installed engines and their problems."""
 
 import json
 import os
@@ -41,7 +41,9 @@ class _Entry:
 def list_installed(*, wide: bool, as_json: bool) -> None:
     """Print the installed engines, by group, with their problems."""
     catalog = read_catalog()
-    entries = [_Entry(engine=one, problems=find_problems(one, catalog)) for one in catalog.engines]
+    entries = [
+        _Entry(engine=engine, problems=find_problems(engine, catalog)) for engine in catalog.engines
+    ]
     if wide:
         # Threads, since each waits for a process of its own.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -67,7 +69,7 @@ def _ask(entry: _Entry) -> _Entry:
     """Ask an engine what it declares, unless no host would load it."""
     if any(problem.kind is not ProblemKind.DUPLICATE for problem in entry.problems):
         return entry
-    # It imports much, and only --wide needs it.
+    # Imported here, because the import is slow and only --wide needs it.
     from landlord_engines_core.trial.describe import describe_engine  # noqa: PLC0415  # as above
 
     trial = describe_engine(entry.engine)

@@ -1,4 +1,4 @@
-"""The command ``new-engine``, and what it says is left to do."""
+"""The command ``new-engine``, which writes a distribution and prints the next steps."""
 
 from pathlib import Path
 

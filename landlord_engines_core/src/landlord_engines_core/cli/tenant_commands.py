@@ -26,9 +26,9 @@ def tenants(options: Options, *, held: bool, compute: str | None, as_json: bool)
     OUTCOME is the result of the last job. STATE is idle, or the state of a job that has not ended:
     running, held, retrying, queued, set-apart or paused. REASON begins with the error's code.
 
-    The exit code is 0 if all listed tenants are as desired, and 3 if one has an open job, or a last
-    job that was refused, rolled back or killed. An error also has the code 3, with a text on standard
-    error.
+    A tenant is as desired if no job is open, and the last one was not refused, rolled back or killed.
+    The exit code is 0 if all listed tenants are as desired, and 3 if one is not. An error with the code
+    3 has a text on standard error.
     """
     from landlord_engines_core.cli.tenants import list_tenants
 

@@ -25,7 +25,7 @@ from landlord_engines_core.errors import (
     ExecutionEnded,
     Transient,
 )
-from landlord_engines_core.plugin_calls import Door
+from landlord_engines_core.plugin_calls import ErrorBoundary
 
 __all__ = [
     "Failpoint",
@@ -46,8 +46,8 @@ A crash at any such point must leave a state from which the next attempt converg
 function that kills the process there.
 """
 
-_DOOR = Door(engine="a compute engine", failure=ComputeDefect)
-"""The door to requests, whose other errors are the engine's own to handle."""
+_BOUNDARY = ErrorBoundary(engine="a compute engine", failure=ComputeDefect)
+"""The error boundary of requests. It catches exits only, because an engine handles its other errors."""
 
 FRESH = 5.0
 """Seconds for which an observation, or an answer of the backend, counts as fresh."""
@@ -190,7 +190,7 @@ class InFlightRequests:
 
 
 async def _run_without_exit(request: Coroutine[Any, Any, T]) -> T:
-    with _DOOR.catch_exits("a request"):
+    with _BOUNDARY.catch_exits("a request"):
         return await request
 
 

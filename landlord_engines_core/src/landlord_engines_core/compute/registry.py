@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
 from landlord_engines_core.compute.contract import ComputeEngine
-from landlord_engines_core.compute.guarded import GuardedCompute, build_compute_door
+from landlord_engines_core.compute.guarded import GuardedCompute, build_compute_boundary
 from landlord_engines_core.compute.unknown_keys import near_misses, properties_of
 from landlord_engines_core.declarations import describe
 from landlord_engines_core.errors import ComputeRefused
@@ -80,7 +80,7 @@ def find_schema_problems(schema: object) -> tuple[str, ...]:
 
 @attrs.frozen
 class ComputeRegistry:
-    """The configured compute engines by name, called through their doors, and their threads."""
+    """The configured compute engines by name, called inside error boundaries, and their threads."""
 
     _created: Mapping[str, ComputeEngine]
     _threads: Collection[Executor] = ()
@@ -91,7 +91,9 @@ class ComputeRegistry:
     @_engines.default
     def _guard(self) -> Mapping[str, ComputeEngine]:
         return {
-            name: GuardedCompute(engine, build_compute_door(name, partial(self._observe, name)))
+            name: GuardedCompute(
+                name, engine, build_compute_boundary(name, partial(self._observe, name))
+            )
             for name, engine in self._created.items()
         }
 

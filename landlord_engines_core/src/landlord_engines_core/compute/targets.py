@@ -11,7 +11,7 @@ from landlord_engines_core.compute.contract import ComputeEngine
 from landlord_engines_core.compute.registry import ComputeRegistry
 from landlord_engines_core.errors import ComputeError, ComputeUnavailable
 from landlord_engines_core.logs import Logger, error_fields
-from landlord_engines_core.plugin_calls import Door
+from landlord_engines_core.plugin_calls import ErrorBoundary
 
 __all__ = ["REACH_INTERVAL", "REACH_TIMEOUT", "TargetStatus", "Targets", "reach"]
 
@@ -42,10 +42,10 @@ class TargetStatus:
 
 async def reach(name: str, engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> TargetStatus:  # noqa: ASYNC109  # a default for all callers
     """Have the engine of this name reach its target, and return any error."""
-    door = Door(engine=f"compute engine {name}", failure=ComputeUnavailable)
+    boundary = ErrorBoundary(engine=f"compute engine {name}", failure=ComputeUnavailable)
     try:
         async with asyncio.timeout(timeout):
-            with door.call("reach"):
+            with boundary.call("reach"):
                 return TargetStatus(detail=await engine.reach())
     except ComputeError as error:
         return TargetStatus(error=error)

@@ -64,11 +64,11 @@ def main(arguments: Sequence[str], input_descriptor: int = 0) -> None:
 def _find_processes(folder: Path, proc: Path = Path("/proc")) -> Iterator[int]:
     """Find other processes with a variable that contains the folder or a path in it."""
     value = b"=" + os.fsencode(folder)
-    ends = (value + b"\0", value + b"/")
+    endings = (value + b"\0", value + b"/")
     for entry in proc.glob("[0-9]*/environ"):
         with suppress(OSError):
             variables = entry.read_bytes()
-            if any(end in variables for end in ends) and int(entry.parent.name) != os.getpid():
+            if any(end in variables for end in endings) and int(entry.parent.name) != os.getpid():
                 yield int(entry.parent.name)
 
 

@@ -17,7 +17,7 @@ from landlord_engines_core.dev.guard import guard
 from landlord_engines_core.dev.user import User
 from landlord_engines_core.devserver import landlord_in_memory
 from landlord_engines_core.engine import EngineFactory, LocalBackend, StartLocalBackend
-from landlord_engines_core.engine.guarded import build_door, open_local_backend
+from landlord_engines_core.engine.guarded import build_boundary, open_local_backend
 from landlord_engines_core.errors import CapabilityNotSupported, SettingsError
 from landlord_engines_core.landlord import add_version
 from landlord_engines_core.logs import Logger
@@ -109,9 +109,9 @@ async def _start_parts(
     parts.enter_context(guard(folder))
     start = _local_backend(chosen)
     configured = chosen.settings({})
-    door = build_door(chosen.factory.info)
+    boundary = build_boundary(chosen.factory.info)
     backend = await parts.enter_async_context(
-        open_local_backend(door, start, configured.engine, folder / "backend")
+        open_local_backend(boundary, start, configured.engine, folder / "backend")
     )
     local = _local_settings(chosen.name, backend)
     if not chosen.sources.has_compute():

@@ -1,4 +1,4 @@
-"""A worker engine and its local backend, called through the door that `plugin_calls` is."""
+"""A worker engine and its local backend, called inside the error boundary of `plugin_calls`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -13,116 +13,118 @@ from landlord_engines_core.engine.registration import Registration
 from landlord_engines_core.engine.tenants import TenantStatus
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_core.models import PolledExecution
-from landlord_engines_core.plugin_calls import Door, ignore_time
+from landlord_engines_core.plugin_calls import ErrorBoundary, ignore_time
 
-__all__ = ["GuardedEngine", "build_door", "open_local_backend"]
+__all__ = ["GuardedEngine", "build_boundary", "open_local_backend"]
 
 
-def build_door(info: EngineInfo, observe: Callable[[str, float], None] = ignore_time) -> Door:
-    """Build the door to a worker engine; an error that the engine must not raise is EngineFailed.
+def build_boundary(
+    info: EngineInfo, observe: Callable[[str, float], None] = ignore_time
+) -> ErrorBoundary:
+    """Build the boundary of a worker engine, which replaces any forbidden error by EngineFailed.
 
     Args:
         info: The engine's description.
         observe: Gets the duration of each call.
     """
-    return Door(engine=f"worker engine {info.name}", failure=EngineFailed, observe=observe)
+    return ErrorBoundary(engine=f"worker engine {info.name}", failure=EngineFailed, observe=observe)
 
 
 @attrs.frozen
 class GuardedEngine(WorkerEngine):
-    """Worker engine whose methods are called through the door."""
+    """Worker engine whose methods are called inside the boundary."""
 
     engine: WorkerEngine
-    door: Door
+    boundary: ErrorBoundary
 
     async def serve(self, started: Callable[[], None]) -> None:
         """Call the engine's ``serve``."""
-        with self.door.call("serve"):
+        with self.boundary.call("serve"):
             await self.engine.serve(started)
 
     async def register(self) -> Registration:
         """Call the engine's ``register``."""
-        with self.door.call("register"):
+        with self.boundary.call("register"):
             return await self.engine.register()
 
     async def shutdown(self, grace: float) -> None:
         """Call the engine's ``shutdown``."""
-        with self.door.call("shutdown"):
+        with self.boundary.call("shutdown"):
             await self.engine.shutdown(grace)
 
     def check(self) -> None:
         """Call the engine's ``check``."""
-        with self.door.call("check"):
+        with self.boundary.call("check"):
             self.engine.check()
 
     async def dry_run_registration(self) -> Registration:
         """Call the engine's ``dry_run_registration``."""
-        with self.door.call("dry_run_registration"):
+        with self.boundary.call("dry_run_registration"):
             return await self.engine.dry_run_registration()
 
     async def watch_registration(self) -> Registration:
         """Call the engine's ``watch_registration``."""
-        with self.door.call("watch_registration"):
+        with self.boundary.call("watch_registration"):
             return await self.engine.watch_registration()
 
     async def make_latest(self) -> Registration:
         """Call the engine's ``make_latest``."""
-        with self.door.call("make_latest"):
+        with self.boundary.call("make_latest"):
             return await self.engine.make_latest()
 
     async def move(self, old: str, *, dry_run: bool) -> MoveReport:
         """Call the engine's ``move``."""
-        with self.door.call("move"):
+        with self.boundary.call("move"):
             return await self.engine.move(old, dry_run=dry_run)
 
     async def list_tenants(self) -> AsyncGenerator[TenantStatus, None]:
         """Call the engine's ``list_tenants``."""
-        with self.door.call("list_tenants"):
+        with self.boundary.call("list_tenants"):
             async with aclosing(self.engine.list_tenants()) as tenants:
                 async for tenant in tenants:
                     yield tenant
 
     async def read_tenant(self, tenant: str) -> TenantStatus:
         """Call the engine's ``read_tenant``."""
-        with self.door.call("read_tenant"):
+        with self.boundary.call("read_tenant"):
             return await self.engine.read_tenant(tenant)
 
     async def retry_job(self, execution_id: str) -> bool:
         """Call the engine's ``retry_job``."""
-        with self.door.call("retry_job"):
+        with self.boundary.call("retry_job"):
             return await self.engine.retry_job(execution_id)
 
 
 @attrs.frozen
 class _GuardedDispatcher:
     dispatcher: Dispatcher
-    door: Door
+    boundary: ErrorBoundary
 
     async def dispatch(self, body: bytes) -> str:
-        with self.door.call("dispatch"):
+        with self.boundary.call("dispatch"):
             return await self.dispatcher.dispatch(body)
 
     async def poll(self, execution_id: str) -> PolledExecution | None:
-        with self.door.call("poll"):
+        with self.boundary.call("poll"):
             return await self.dispatcher.poll(execution_id)
 
     async def kill(self, execution_id: str) -> None:
-        with self.door.call("kill"):
+        with self.boundary.call("kill"):
             await self.dispatcher.kill(execution_id)
 
 
 @asynccontextmanager
 async def open_local_backend(
-    door: Door, start: StartLocalBackend, settings: object, folder: Path
+    boundary: ErrorBoundary, start: StartLocalBackend, settings: object, folder: Path
 ) -> AsyncIterator[LocalBackend]:
-    """Run a local backend of an engine, whose dispatcher is called through the door too."""
-    with door.call("local_backend"):
+    """Run a local backend of an engine, whose dispatcher is called inside the boundary too."""
+    with boundary.call("local_backend"):
         manager = start(settings, folder)
         backend = await manager.__aenter__()
-    guarded = _GuardedDispatcher(backend.dispatcher, door)
+    guarded = _GuardedDispatcher(backend.dispatcher, boundary)
     try:
         yield attrs.evolve(backend, dispatcher=guarded)
     finally:
-        with door.call("local_backend"):
+        with boundary.call("local_backend"):
             # Without the error of the caller, which the backend would only raise again.
             await manager.__aexit__(None, None, None)

@@ -1,8 +1,9 @@
 """Making the compute engines that the settings name."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import attrs
@@ -25,10 +26,11 @@ from landlord_engines_core.errors import (
 )
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.plugin_calls import Door
+from landlord_engines_core.plugin_calls import ErrorBoundary
 from landlord_engines_core.plugins import load_compute_engine
 from landlord_engines_core.settings import Settings, check_section, report_unknown
 from landlord_engines_core.threads import leave_signals
+from landlord_engines_core.tracing import trace_span
 
 __all__ = ["build_registry", "create_engine"]
 
@@ -61,7 +63,7 @@ def build_registry(settings: Settings, logger: Logger, metrics: Metrics) -> Comp
             defaults=section.defaults,
             logger=logger,
             limits=ComputeLimits(step_timeout=worker.step_timeout),
-            time_request=metrics.engines.request_timer(name),
+            time_request=partial(_time_request, name, metrics.engines.request_timer(name)),
             threads=threads[name],
         )
         engines[name] = create_engine(candidate, factory, context)
@@ -70,6 +72,16 @@ def build_registry(settings: Settings, logger: Logger, metrics: Metrics) -> Comp
     for name in registry:
         _check_defaults(registry, name, worker.max_config_bytes)
     return registry
+
+
+@contextmanager
+def _time_request(
+    engine: str, timer: Callable[[str], AbstractContextManager[None]], request: str
+) -> Iterator[None]:
+    """Count a request of a compute engine, and record a span for it."""
+    attributes = {"landlord.compute_engine": engine}
+    with trace_span(f"{engine}: {request}", attributes, is_request=True), timer(request):
+        yield
 
 
 def create_engine(
@@ -81,11 +93,11 @@ def create_engine(
         PluginError: The engine cannot be created, or refuses its section.
         SettingsError: The engine's settings do not fit together.
     """
-    door = _door(str(candidate))
+    boundary = _build_boundary(str(candidate))
     try:
-        with door.call("check"):
+        with boundary.call("check"):
             check_section(context.settings)
-        with door.call("create_engine"):
+        with boundary.call("create_engine"):
             engine = factory.create_engine(context)
     except ComputeError as error:
         raise PluginSettingsRefused(
@@ -94,7 +106,7 @@ def create_engine(
         ) from error
     if problems := find_engine_problems(engine):
         raise _invalid(candidate, problems)
-    with door.call("config_schema"):
+    with boundary.call("config_schema"):
         schema = engine.config_schema()
     problems = find_schema_problems(schema) or _find_ambiguous(factory.settings_type, schema)
     if problems:
@@ -103,8 +115,8 @@ def create_engine(
     return engine
 
 
-def _door(engine: str) -> Door:
-    return Door(engine=f"compute engine {engine}", failure=PluginSettingsRefused)
+def _build_boundary(engine: str) -> ErrorBoundary:
+    return ErrorBoundary(engine=f"compute engine {engine}", failure=PluginSettingsRefused)
 
 
 def _invalid(candidate: Candidate, problems: tuple[str, ...]) -> PluginInvalid:

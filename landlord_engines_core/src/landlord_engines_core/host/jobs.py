@@ -46,6 +46,7 @@ def build_jobs(
     step_runner = _build_step_runner(registry, limits, logger, metrics.jobs)
     in_flight = step_runner.in_flight
     crash_loops = CrashLoops(logger=logger, metrics=metrics.jobs)
+    metrics.jobs.durations.watch_engines(registry)
     metrics.jobs.watch_crash_loops(crash_loops.__len__)
     converger = Converger(registry=registry, health_timeout=limits.health_timeout)
     confirmer = Confirmer(converger=converger, resolver=resolver, landlord=landlord, logger=logger)

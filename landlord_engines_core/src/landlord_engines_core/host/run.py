@@ -18,6 +18,7 @@ from landlord_engines_core.logs import Logger, count_dropped_lines
 from landlord_engines_core.probes import Probes
 from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.signals import LAST_RESORT, Control
+from landlord_engines_core.tracing import start_export, stop_export
 
 __all__ = ["WITHOUT_LANDLORD", "run_process", "run_worker"]
 
@@ -25,6 +26,10 @@ WITHOUT_LANDLORD = (
     "a configuration that changes while a job runs, or whose job is lost, stays unnoticed"
 )
 """The consequence of a missing ``worker.landlord_api_url``; Landlord's example has none."""
+
+
+LAST_EXPORT = 5.0
+"""Seconds for the export of the last spans if the worker ends without a drain."""
 
 
 async def run_process(
@@ -66,6 +71,11 @@ async def run_worker(
         LandlordEnginesError: The engine refused, failed, or could not register; or the address of
             the probes is taken.
     """
+    if not start_export():
+        logger.warning(
+            "traces are not exported: OpenTelemetry is not installed",
+            hint="pip install 'landlord-engines-core[otel]'",
+        )
     async with build_worker(factory, settings, logger) as parts:
         worker = _Worker(
             parts=parts,
@@ -125,8 +135,11 @@ class _Worker:
         running.result()
 
     async def _serve_and_finish(self) -> None:
-        await self.lifecycle.run(self.control.stop)
-        await self._finish_requests()
+        try:
+            await self.lifecycle.run(self.control.stop)
+            await self._finish_requests()
+        finally:
+            await self._export_last_spans()
 
     async def _finish_requests(self) -> None:
         """Wait for requests to targets that are under way, until the drain's deadline."""
@@ -137,6 +150,13 @@ class _Worker:
             self.logger.warning(
                 "requests to targets were cut at the drain's deadline", count=self.parts.jobs.cut
             )
+
+    async def _export_last_spans(self) -> None:
+        """Export the remaining spans until the drain's deadline; at once after a second signal."""
+        now = asyncio.get_running_loop().time()
+        deadline = now if self.control.force.is_set() else self.lifecycle.deadline
+        if not await stop_export(now + LAST_EXPORT if deadline is None else deadline):
+            self.logger.warning("the last spans were not exported in time")
 
     def _log_start(self) -> None:
         self.logger.info(

@@ -18,7 +18,7 @@ from landlord_engines_core.engine import (
     WorkerEngine,
 )
 from landlord_engines_core.engine.declaration import find_class_problems
-from landlord_engines_core.engine.guarded import GuardedEngine, build_door
+from landlord_engines_core.engine.guarded import GuardedEngine, build_boundary
 from landlord_engines_core.errors import (
     EngineFailed,
     PluginInvalid,
@@ -180,8 +180,10 @@ def _describe_host(worker: WorkerSettings, registry: ComputeRegistry) -> HostInf
 def _build_engine(
     factory: EngineFactory, context: EngineContext, metrics: EngineMetrics
 ) -> WorkerEngine:
-    door = build_door(factory.info, partial(metrics.time_call, "worker engine", factory.info.name))
-    with door.call("create_engine"):
+    boundary = build_boundary(
+        factory.info, partial(metrics.time_call, "worker engine", factory.info.name)
+    )
+    with boundary.call("create_engine"):
         engine = factory.create_engine(context)
     # When the factory was loaded, the class was perhaps not known.
     if problems := find_class_problems(factory.info, type(engine)):
@@ -189,4 +191,4 @@ def _build_engine(
             f"worker engine {factory.info.name} is not valid: {'; '.join(problems)}",
             hint="report it to the engine's authors",
         )
-    return GuardedEngine(engine, door)
+    return GuardedEngine(engine, boundary)

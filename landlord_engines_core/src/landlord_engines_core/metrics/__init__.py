@@ -5,12 +5,20 @@ exist from the start, at zero. The event loop's thread writes them, and any othe
 """
 
 from landlord_engines_core.metrics.caches import CacheMetrics
+from landlord_engines_core.metrics.durations import JobDurations
 from landlord_engines_core.metrics.engines import EngineMetrics
 from landlord_engines_core.metrics.families import Families
 from landlord_engines_core.metrics.jobs import JobMetrics
 from landlord_engines_core.metrics.worker import WorkerMetrics
 
-__all__ = ["CacheMetrics", "EngineMetrics", "JobMetrics", "Metrics", "WorkerMetrics"]
+__all__ = [
+    "CacheMetrics",
+    "EngineMetrics",
+    "JobDurations",
+    "JobMetrics",
+    "Metrics",
+    "WorkerMetrics",
+]
 
 
 class Metrics:

@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client import Counter, Histogram
 
 from landlord_engines_core.errors import Held, InvalidJob, JobError, Transient
+from landlord_engines_core.metrics.durations import JobDurations
 from landlord_engines_core.metrics.failing_jobs import FailingJobs
 from landlord_engines_core.metrics.families import Families
 from landlord_engines_core.models import Operation, Outcome
@@ -49,11 +50,13 @@ class JobMetrics:
 
     Attributes:
         families: The registry.
+        durations: Durations of whole jobs.
         in_flight: Context to enter while a job runs in this worker.
     """
 
     def __init__(self, families: Families) -> None:
         self.families = families
+        self.durations = JobDurations(families)
         self._jobs = _create_counters(families)
         self._failures = _create_failures(families)
         self._steps = _create_steps(families)
@@ -65,19 +68,7 @@ class JobMetrics:
         self._held, self._retried = FailingJobs(Held), FailingJobs(Transient)
         gauge = families.gauge("jobs_in_flight", "Jobs that run in this worker at this moment.")
         self.in_flight = gauge.track_inprogress()
-        families.watch(
-            "jobs_held",
-            "Jobs whose last attempt in this worker was held. A job without an attempt for three hold"
-            " intervals is not counted: it was killed, or continues in another worker. The maximum"
-            " is 10000.",
-            self._held.__len__,
-        )
-        families.watch(
-            "jobs_retrying",
-            "Jobs whose last attempt in this worker failed for a transient reason, and that wait for"
-            " the next one. They are counted for as long as held jobs. The maximum is 10000.",
-            self._retried.__len__,
-        )
+        self._watch_failing_jobs()
 
     def count_job(self, operation: str, outcome: str) -> None:
         """Count a job that has ended."""
@@ -101,8 +92,8 @@ class JobMetrics:
             raise
         finally:
             self._steps[name].observe(perf_counter() - since)
-            self._held.note(execution_id, failure)
-            self._retried.note(execution_id, failure)
+            self._held.note(execution_id, name, failure)
+            self._retried.note(execution_id, name, failure)
             if (counter := self._failures.get(type(failure))) is not None:
                 counter.inc()
             if isinstance(failure, InvalidJob):
@@ -120,6 +111,28 @@ class JobMetrics:
             "Jobs that wait because the worker ended during them three times in a row or more, until"
             " their next attempt. The maximum is 10000.",
             set_apart,
+        )
+
+    def _watch_failing_jobs(self) -> None:
+        watch = self.families.watch
+        watch(
+            "jobs_held",
+            "Jobs whose last attempt in this worker was held. A job without an attempt for three hold"
+            " intervals is not counted: it was killed, or continues in another worker. The maximum"
+            " is 10000.",
+            self._held.__len__,
+        )
+        watch(
+            "oldest_held_job_age_seconds",
+            "Seconds since this worker held the job for the first time that it has held for longest; 0"
+            " without a held job.",
+            self._held.oldest_age,
+        )
+        watch(
+            "jobs_retrying",
+            "Jobs whose last attempt in this worker failed for a transient reason, and that wait for"
+            " the next one. They are counted for as long as held jobs. The maximum is 10000.",
+            self._retried.__len__,
         )
 
 

@@ -25,16 +25,17 @@ class Lease(Generic[K]):
 
     Attributes:
         tasks: The tasks of the jobs.
-        extend: Extends this worker's leases by ``duration``, and returns the keys of the jobs that
-            may continue. It leaves out jobs that were killed or preempted. Raises Transient if the
-            backend does not answer.
+        extend: Receives the keys of the jobs that run in this worker. Extends their leases by
+            ``duration``, and no others: a job without a task would stay leased for ever. Returns the
+            keys of the jobs that may continue, and leaves out those that were killed or preempted.
+            Raises Transient if the backend does not answer.
         duration: Seconds for which a lease is valid after it was extended.
         interval: Seconds between two extensions; at most a third of ``duration``.
         clock: Returns the time in seconds.
     """
 
     tasks: JobTasks[K]
-    extend: Callable[[], Awaitable[Collection[K]]]
+    extend: Callable[[Collection[K]], Awaitable[Collection[K]]]
     duration: float
     interval: float
     clock: Callable[[], float] = monotonic
@@ -51,7 +52,9 @@ class Lease(Generic[K]):
         # The lease begins before the request: the answer may be late, and the clock here is the only
         # one that this worker has.
         asked = self.clock()
-        extending = asyncio.ensure_future(self.extend())
+        # A job that starts during the request is not in the answer, but its lease is fresh.
+        running = self.tasks.running
+        extending = asyncio.ensure_future(self.extend(running))
         try:
             # Never longer than the lease: a backend that hangs keeps no job running.
             await asyncio.wait((extending,), timeout=max(self._valid_until - asked, self.interval))
@@ -59,9 +62,9 @@ class Lease(Generic[K]):
             extending.cancel()
         if (kept := _read_answer(extending)) is not None:
             self._valid_until = asked + self.duration
-            self.tasks.cancel_except(kept)
+            self.tasks.cancel(running.difference(kept))
         elif self.clock() >= self._valid_until:
-            self.tasks.cancel_except(())
+            self.tasks.cancel(running)
 
 
 def _read_answer(extending: "asyncio.Future[Collection[K]]") -> Collection[K] | None:

@@ -1,7 +1,7 @@
 """The tasks of the jobs that run in this worker."""
 
 import asyncio
-from collections.abc import Container, Coroutine, Hashable
+from collections.abc import Collection, Coroutine, Hashable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -30,10 +30,15 @@ class JobTasks(Generic[K]):
         task = self._tasks[key] = group.create_task(work)
         task.add_done_callback(partial(self._forget, key))
 
-    def cancel_except(self, kept: Container[K]) -> None:
-        """Cancel all tasks but those of ``kept``. No task is cancelled twice."""
+    @property
+    def running(self) -> frozenset[K]:
+        """The keys of the jobs whose task has not ended, also of those that are being cancelled."""
+        return frozenset(self._tasks)
+
+    def cancel(self, lost: Collection[K]) -> None:
+        """Cancel the tasks of these jobs, as far as they still run. No task is cancelled twice."""
         for key, task in self._tasks.items():
-            if key not in kept and not task.cancelling():
+            if key in lost and not task.cancelling():
                 task.cancel()
 
     async def stop(self, key: K) -> None:

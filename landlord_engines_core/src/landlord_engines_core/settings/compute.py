@@ -137,8 +137,8 @@ class ComputeSources:
         """
         yield self.file
         for path, option in self.options.get(engine, {}).items():
-            if (found := _read_more(option, self.environment)) is not None:
-                yield _put([engine, *path.split(".")], found.value, found.origin)
+            if (setting := _read_more(option, self.environment)) is not None:
+                yield _put([engine, *path.split(".")], setting.value, setting.origin)
         yield from self.overrides
 
 

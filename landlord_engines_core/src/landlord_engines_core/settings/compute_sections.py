@@ -92,8 +92,8 @@ def read_section(name: str, sources: ComputeSources, default_origin: str) -> Rea
 def _find_settings(paths: Iterable[str], layers: list[Value]) -> Iterator[tuple[str, Value]]:
     """Find the operator's settings. Landlord's files list every key, and leave one that is not set empty."""
     for path in paths:
-        found = (Value(look_up(layer.value, path), layer.origin) for layer in layers)
-        values = [value for value in found if value.value not in (None, "")]
+        setting_values = (Value(look_up(layer.value, path), layer.origin) for layer in layers)
+        values = [value for value in setting_values if value.value not in (None, "")]
         if values:
             yield path, _combine(values)
 

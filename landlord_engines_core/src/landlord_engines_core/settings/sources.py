@@ -209,8 +209,8 @@ class Sources:
         """Gather the sections; the worker's engines may have none in any source."""
         # The names come first: a variable's path depends on the class of its engine's settings.
         names = {*named, *self._gather({}).names()}
-        found = {name: self.compute_type(name) for name in names}
-        return self._gather({name: kind for name, kind in found.items() if kind is not None})
+        types = {name: self.compute_type(name) for name in names}
+        return self._gather({name: kind for name, kind in types.items() if kind is not None})
 
     def _gather(self, types: Mapping[str, type]) -> ComputeSources:
         return ComputeSources.gather(
@@ -319,14 +319,14 @@ def _finish(
     if worker.compute_cache_ttl is None:
         worker = attrs.evolve(worker, compute_cache_ttl=DEFAULT_CACHE_TTL)
     worker.check()
-    sections = {name: one.section for name, one in compute.items()}
+    sections = {name: layer.section for name, layer in compute.items()}
     settings = Settings(engine=section, compute=sections, log=loaded.log, worker=worker)
     values = dict(list_values(attrs.evolve(loaded, worker=worker), origins))
     return Loaded(
         settings=settings,
-        origins=_join((one.origins for one in compute.values()), origins),
-        values=_join((one.values for one in compute.values()), values),
-        durations=frozenset().union(*(one.durations for one in compute.values())),
+        origins=_join((layer.origins for layer in compute.values()), origins),
+        values=_join((layer.values for layer in compute.values()), values),
+        durations=frozenset().union(*(layer.durations for layer in compute.values())),
     )
 
 

@@ -1,4 +1,4 @@
-"""One attempt of one step: its slot, its deadline, its metrics and its log context."""
+"""One attempt of one step: its slot, its deadline, its metrics, its span and its log context."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,6 +15,8 @@ from landlord_engines_core.models import Job
 from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants.failures import Failures
 from landlord_engines_core.tenants.slots import Slots
+from landlord_engines_core.tenants.spans import describe_job
+from landlord_engines_core.tracing import trace_span
 
 __all__ = ["StepRunner"]
 
@@ -22,6 +24,10 @@ T = TypeVar("T")
 
 _STEPS_WITH_SLOT = frozenset({"apply", "resync"})
 """The steps that change a target. Their deadline starts when they get a slot."""
+
+
+def _do_nothing() -> None:
+    """Do nothing: the default of a step whose attempts nobody observes."""
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +57,8 @@ class StepRunner:
         name: str,
         work: Callable[[], Awaitable[T]],
         kind: type[T],
+        *,
+        on_attempt: Callable[[], None] = _do_nothing,
     ) -> T:
         """Run one step of a job through the backend, and return its journaled value.
 
@@ -60,6 +68,7 @@ class StepRunner:
             name: The step's name in the journal.
             work: The action; the backend may call it several times.
             kind: The type of the value.
+            on_attempt: Called when the backend has the action run, before the wait for a slot.
 
         Raises:
             JobError: The action failed; see `Failures.translate_errors`.
@@ -69,7 +78,9 @@ class StepRunner:
             # The context is entered here and not around the job: over HTTP/1.1 a backend enters
             # the job's handler again after every step.
             execution_id = steps.execution_id
+            on_attempt()
             with (
+                trace_span(f"step {name}", describe_job(job, execution_id)),
                 self.metrics.step(name, job.operation, execution_id),
                 self.in_flight.attribute_to(job.tenant, partial(steps.read_record, job.tenant)),
                 job_context(tenant=job.tenant, operation=job.operation, execution_id=execution_id),

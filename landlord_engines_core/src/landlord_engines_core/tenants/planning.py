@@ -1,4 +1,4 @@
-"""What an apply of Landlord's document of a tenant would change."""
+"""Plans for a tenant: the changes that an apply of Landlord's document would make."""
 
 import attrs
 

@@ -21,6 +21,8 @@ from landlord_engines_core.tenants.confirm import now
 from landlord_engines_core.tenants.crash_loops import CrashLoops
 from landlord_engines_core.tenants.results import Confirmed, ResyncCheck
 from landlord_engines_core.tenants.resync import Resyncer
+from landlord_engines_core.tenants.spans import end_trace
+from landlord_engines_core.tracing import trace_job
 
 __all__ = ["ResyncRunner"]
 
@@ -63,19 +65,21 @@ class ResyncRunner:
             Transient: The backend tries the resync again soon.
         """
         job = Job(tenant=ended.tenant, name="", operation=Operation.RESYNC)
-        lost = await steps.lost_attempts()
-        with (
-            self.crash_loops.attempt(steps.execution_id, lost, lambda: ended.tenant),
-            self.metrics.in_flight,
-        ):
-            try:
-                resynced = await self._run_steps(job, ended, steps)
-            except Superseded as error:
-                resynced = Resynced(
-                    answer_superseded(self.provider_type, job, steps.execution_id, error)
-                )
-            self.metrics.count_job(job.operation, resynced.answer.output.status)
-            return resynced
+        with trace_job(steps.execution_id) as trace:
+            lost = await steps.lost_attempts()
+            with (
+                self.crash_loops.attempt(steps.execution_id, lost, lambda: ended.tenant),
+                self.metrics.in_flight,
+            ):
+                try:
+                    resynced = await self._run_steps(job, ended, steps)
+                except Superseded as error:
+                    resynced = Resynced(
+                        answer_superseded(self.provider_type, job, steps.execution_id, error)
+                    )
+                end_trace(trace, job, resynced.answer)
+                self.metrics.count_job(job.operation, resynced.answer.output.status)
+                return resynced
 
     async def _run_steps(self, job: Job, ended: CompletedJob, steps: Steps) -> Resynced:
         check = partial(self._check, ended, steps)

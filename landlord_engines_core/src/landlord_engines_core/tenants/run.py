@@ -10,7 +10,7 @@ import attrs
 from landlord_engines_core.errors import InvalidJob, Superseded
 from landlord_engines_core.metrics import JobMetrics
 from landlord_engines_core.models import ExecutionStatus, Job, JobStart, Operation, Record
-from landlord_engines_core.steps import Steps
+from landlord_engines_core.steps import LostAttempts, Steps
 from landlord_engines_core.tenants.actions import JobActions
 from landlord_engines_core.tenants.answers import (
     answer_planned,
@@ -20,8 +20,11 @@ from landlord_engines_core.tenants.answers import (
 )
 from landlord_engines_core.tenants.attempt import StepRunner
 from landlord_engines_core.tenants.crash_loops import CrashLoops
+from landlord_engines_core.tenants.job_times import JobTimes, build_job_times
 from landlord_engines_core.tenants.reading import JobReader, read_tenant
 from landlord_engines_core.tenants.results import Confirmed, Planned, Resolved
+from landlord_engines_core.tenants.spans import end_trace, end_trace_of_invalid
+from landlord_engines_core.tracing import JobTrace, trace_job
 
 __all__ = ["JobRunner"]
 
@@ -58,23 +61,36 @@ class JobRunner:
             Held: The backend tries the job again after a pause, until its configuration changes.
             Transient: The backend tries the job again soon.
         """
-        # This comes first: reading the body may kill the worker.
-        lost = await steps.lost_attempts()
-        if not lost.count:
-            return await self._run(body, steps)
-        with self.crash_loops.attempt(steps.execution_id, lost, partial(read_tenant, body)):
-            return await self._run(body, steps)
+        with trace_job(steps.execution_id) as trace:
+            # This comes first: reading the body may kill the worker.
+            lost = await steps.lost_attempts()
+            if not lost.count:
+                return await self._run(body, steps, lost, trace)
+            with self.crash_loops.attempt(steps.execution_id, lost, partial(read_tenant, body)):
+                return await self._run(body, steps, lost, trace)
 
-    async def _run(self, body: bytes, steps: Steps) -> ExecutionStatus:
+    async def _run(
+        self, body: bytes, steps: Steps, lost: LostAttempts, trace: JobTrace
+    ) -> ExecutionStatus:
         with self.metrics.in_flight:
-            job = await self.reader.read(body)
+            job = None
             try:
-                run_steps = self._plan if job.operation is Operation.PLAN else self._carry_out
-                answer = await run_steps(job, steps)
-            except Superseded as error:
-                answer = answer_superseded(self.provider_type, job, steps.execution_id, error)
+                job = await self.reader.read(body)
+                answer = await self._run_steps(job, steps, lost)
+            except InvalidJob as error:
+                end_trace_of_invalid(trace, job, steps.execution_id, error)
+                raise
+            end_trace(trace, job, answer)
             self.metrics.count_job(job.operation, answer.output.status)
             return answer
+
+    async def _run_steps(self, job: Job, steps: Steps, lost: LostAttempts) -> ExecutionStatus:
+        try:
+            if job.operation is Operation.PLAN:
+                return await self._plan(job, steps)
+            return await self._carry_out(job, steps, lost)
+        except Superseded as error:
+            return answer_superseded(self.provider_type, job, steps.execution_id, error)
 
     async def _plan(self, job: Job, steps: Steps) -> ExecutionStatus:
         resolved = await self._resolve(job, steps)
@@ -84,7 +100,7 @@ class JobRunner:
             self.provider_type, job, steps.execution_id, resolved.started_at, planned
         )
 
-    async def _carry_out(self, job: Job, steps: Steps) -> ExecutionStatus:
+    async def _carry_out(self, job: Job, steps: Steps, lost: LostAttempts) -> ExecutionStatus:
         resolved = await self._resolve(job, steps)
         start = JobStart(
             operation=job.operation,
@@ -96,24 +112,36 @@ class JobRunner:
             name=resolved.name,
         )
         record = await steps.acquire(job.tenant, start)
+        times = build_job_times(
+            job,
+            steps.execution_id,
+            resolved,
+            record,
+            self.metrics.durations,
+            is_retry=lost.is_retry,
+        )
         try:
-            confirmed = await self._apply(job, steps, resolved, record)
+            confirmed = await self._apply(job, steps, resolved, record, times)
         except InvalidJob as error:
             # The record gets a transition anyway: Landlord takes the end for a success, and later
             # jobs are ordered after this one.
             fail = partial(self.actions.fail, error.message)
             failed = await self.step_runner.run(job, steps, "fail", fail, Confirmed)
-            await self._complete(job, steps, resolved, failed)
+            await self._complete(job, steps, resolved, failed, times)
             raise
-        return await self._complete(job, steps, resolved, confirmed)
+        return await self._complete(job, steps, resolved, confirmed, times)
 
     async def _resolve(self, job: Job, steps: Steps) -> Resolved:
         resolve = partial(self.actions.resolve, job, steps)
         return await self.step_runner.run(job, steps, "resolve", resolve, Resolved)
 
-    async def _apply(self, job: Job, steps: Steps, resolved: Resolved, record: Record) -> Confirmed:
+    async def _apply(
+        self, job: Job, steps: Steps, resolved: Resolved, record: Record, times: JobTimes
+    ) -> Confirmed:
         apply = partial(self.actions.apply, job, steps.execution_id, resolved, record)
-        confirmed = await self.step_runner.run(job, steps, "apply", apply, Confirmed)
+        confirmed = await self.step_runner.run(
+            job, steps, "apply", apply, Confirmed, on_attempt=times.observe_lock_wait
+        )
         if reason := confirmed.applied.rolled_back:
             # In a separate step the rollback is already in the journal, so no attempt of this job
             # applies the configuration again.
@@ -122,8 +150,14 @@ class JobRunner:
         return confirmed
 
     async def _complete(
-        self, job: Job, steps: Steps, resolved: Resolved, confirmed: Confirmed
+        self,
+        job: Job,
+        steps: Steps,
+        resolved: Resolved,
+        confirmed: Confirmed,
+        times: JobTimes,
     ) -> ExecutionStatus:
         transition = sum_up(job, steps.execution_id, resolved, confirmed)
         await steps.complete(job.tenant, transition)
+        times.observe_end()
         return answer_succeeded(self.provider_type, job, transition)

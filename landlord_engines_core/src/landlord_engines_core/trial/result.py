@@ -153,4 +153,4 @@ class Trial:
     @property
     def failures(self) -> tuple[Failure, ...]:
         """The failures, in order."""
-        return tuple(found.failure for found in self.findings if found.failure is not None)
+        return tuple(finding.failure for finding in self.findings if finding.failure is not None)

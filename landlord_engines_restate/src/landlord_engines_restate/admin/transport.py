@@ -14,6 +14,7 @@ from landlord_engines_core.bodies import LongBody, read_body
 from landlord_engines_core.errors import EngineError
 from landlord_engines_core.proxies import name_proxy, proxy_for
 from landlord_engines_core.tls import scheme_hint
+from landlord_engines_core.tracing import annotate, trace_span
 from landlord_engines_restate.admin.errors import AdminRefused, AdminUnavailable
 from landlord_engines_restate.admin.responses import ErrorBody
 
@@ -60,8 +61,12 @@ class AdminTransport:
             AdminUnavailable: The server gave no usable response.
             AdminRefused: The server refused.
         """
-        with self._translate_failures():
-            status, body = await self._send(method, path, document, max_seconds)
+        # Only the path's first part: the rest names an invocation or a deployment.
+        name = f"restate: {method} /{path.split('/')[1]}"
+        with trace_span(name, {"http.request.method": method}, is_request=True):
+            with self._translate_failures():
+                status, body = await self._send(method, path, document, max_seconds)
+            annotate({"http.response.status_code": status})
         if status >= HTTPStatus.BAD_REQUEST:
             raise self._to_error(status, body)
         return body

@@ -69,7 +69,7 @@ class Registrar:
                 manifest's options.
         """
         if not self.on_startup:
-            return await self.look()
+            return await self.read_registration()
         with _as_registration_errors(self.uri):
             await self._refuse_server()
             deployment = await self._find_deployment()
@@ -115,7 +115,7 @@ class Registrar:
             )
             return await self._finish(await sending)
 
-    async def look(self) -> Registration:
+    async def read_registration(self) -> Registration:
         """Read this worker's registration once; an unreachable server raises no error."""
         try:
             deployment = await self._find_deployment()

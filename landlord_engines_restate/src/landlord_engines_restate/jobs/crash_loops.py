@@ -23,6 +23,8 @@ from landlord_engines_restate.jobs.attempts import Attempt
 
 __all__ = ["AttemptLosses", "count_losses"]
 
+_NONE_LOST_AT_RETRY = LostAttempts(is_retry=True)
+
 _LOSS_TEXT = "reading the response body"
 """Text in the failure of an attempt whose worker died during it."""
 # An unreachable worker, or one that reported a failure, leaves another text. Neither is a loss.
@@ -73,14 +75,14 @@ class AttemptLosses:
         previous = Attempt(entries=attempt.entries, retries=attempt.retries - 1)
         if self._survived.get(execution_id) == previous:
             # The previous attempt ended in this process, so no worker died.
-            return NONE_LOST
+            return _NONE_LOST_AT_RETRY
         try:
             return count_losses(await self._query_failures(execution_id, attempt.entries - 1))
         except (EngineError, codec.BadDocument) as error:
             self.logger.warning(
                 "lost attempts cannot be counted", execution_id=execution_id, **error_fields(error)
             )
-            return NONE_LOST
+            return _NONE_LOST_AT_RETRY
 
     def note_end(self, execution_id: str) -> None:
         """Note that this task's attempt ended while this worker survived, so that it is no loss."""
@@ -114,7 +116,7 @@ def count_losses(failures: Iterable[_Failure]) -> LostAttempts:
         else:
             # The worker reported a failure, so it survived this attempt: counting starts over.
             count, is_new = 0, False
-    return LostAttempts(count=count, is_new=is_new)
+    return LostAttempts(count=count, is_new=is_new, is_retry=True)
 
 
 def _read_failure(row: Mapping[str, object]) -> _Failure:

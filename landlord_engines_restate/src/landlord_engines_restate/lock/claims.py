@@ -11,7 +11,13 @@ from restate import ObjectContext
 
 from landlord_engines_core.models import Record
 from landlord_engines_restate import journal
-from landlord_engines_restate.lock.ordering import Bid, Claim, DispatchOrder, Holder, Verdict
+from landlord_engines_restate.lock.ordering import (
+    Claim,
+    DispatchOrder,
+    Holder,
+    LockRequest,
+    Verdict,
+)
 
 __all__ = ["Claims"]
 
@@ -33,14 +39,16 @@ class Claims:
     async def compare(
         self,
         ctx: ObjectContext,
-        bid: Bid,
+        lock_request: LockRequest,
         holder: Holder,
         record: Record,
         *,
         kill_running: bool = False,
     ) -> Claim:
         """Compare the job that asks for the lock with the holder; see `DispatchOrder.compare`."""
-        compare = partial(self.order.compare, bid, holder, record, kill_running=kill_running)
+        compare = partial(
+            self.order.compare, lock_request, holder, record, kill_running=kill_running
+        )
         return await journal.run(ctx, self.pauses, _STEP, compare, Claim)
 
     async def has_failed(self, ctx: ObjectContext, execution_id: str) -> bool:

@@ -19,7 +19,7 @@ from landlord_engines_restate.admin import AdminClient, AdminUnavailable, litera
 from landlord_engines_restate.admin.dates import read_date
 from landlord_engines_restate.admin.queries import IGNORES_CANCEL, Status
 
-__all__ = ["Bid", "Claim", "DispatchOrder", "Holder", "Verdict", "to_contender"]
+__all__ = ["Claim", "DispatchOrder", "Holder", "LockRequest", "Verdict", "to_contender"]
 
 REPLAY = 5.0
 """Seconds for which a missing invocation is queried again."""
@@ -58,7 +58,7 @@ class Holder:
 
 
 @attrs.frozen(kw_only=True)
-class Bid:
+class LockRequest:
     """A job that asks for a tenant's lock."""
 
     tenant: str
@@ -95,7 +95,12 @@ class DispatchOrder:
     replay: float = REPLAY
 
     async def compare(
-        self, bid: Bid, holder: Holder, record: Record, *, kill_running: bool = False
+        self,
+        lock_request: LockRequest,
+        holder: Holder,
+        record: Record,
+        *,
+        kill_running: bool = False,
     ) -> Claim:
         """Compare the job that asks for the lock with the holder.
 
@@ -106,11 +111,11 @@ class DispatchOrder:
             AdminUnavailable: Restate's admin API gave no usable response.
             Transient: Landlord's API has to decide, and gave no usable response.
         """
-        rows = await self._query_contenders(bid.execution_id, holder, record)
-        dispatched = rows[bid.execution_id]["created_at"]
+        rows = await self._query_contenders(lock_request.execution_id, holder, record)
+        dispatched = rows[lock_request.execution_id]["created_at"]
         holder_row = rows.get(holder.execution_id, {})
         if not holder.is_resync and await self._is_superseded(
-            bid, dispatched, to_contender(holder, holder_row, record)
+            lock_request, dispatched, to_contender(holder, holder_row, record)
         ):
             return Claim(verdict=Verdict.SUPERSEDED, dispatched=dispatched)
         verdict = Verdict.FREE
@@ -156,14 +161,16 @@ class DispatchOrder:
         is_success = row.get("completion_result", "failure") == "success"
         return row["status"] == Status.COMPLETED and not is_success
 
-    async def _is_superseded(self, bid: Bid, dispatched: str, holder: Contender) -> bool:
-        job = Contender(operation=bid.operation, dispatched=read_date(dispatched))
+    async def _is_superseded(
+        self, lock_request: LockRequest, dispatched: str, holder: Contender
+    ) -> bool:
+        job = Contender(operation=lock_request.operation, dispatched=read_date(dispatched))
         return await is_superseded(
             job,
             holder,
             # If the holder's operation is unknown, it may be a delete: only the times decide then.
-            is_uuid=bid.is_uuid and bool(holder.operation),
-            is_desired=partial(self.is_desired, bid.tenant),
+            is_uuid=lock_request.is_uuid and bool(holder.operation),
+            is_desired=partial(self.is_desired, lock_request.tenant),
         )
 
     async def _check_older(self, holder: Holder, row: Row, *, kill_running: bool) -> Verdict:

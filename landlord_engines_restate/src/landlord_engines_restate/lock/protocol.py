@@ -37,7 +37,7 @@ from landlord_engines_core.models import (
 )
 from landlord_engines_restate.lock import history
 from landlord_engines_restate.lock.claims import Claims
-from landlord_engines_restate.lock.ordering import Bid, Claim, Holder, Verdict
+from landlord_engines_restate.lock.ordering import Claim, Holder, LockRequest, Verdict
 from landlord_engines_restate.lock.state import (
     HISTORY_KEY,
     AcquireRequest,
@@ -79,13 +79,13 @@ async def acquire(
     """
     state = await load_state(ctx)
     holder, job_id, start = state.holder, request.execution_id, request.note
-    bid = Bid(
+    lock_request = LockRequest(
         tenant=ctx.key(), execution_id=job_id, operation=start.operation, is_uuid=start.is_uuid
     )
     record, claim, preempted = state.record, Claim(verdict=Verdict.FREE), False
     # If a retried call finds its job as the holder, the job has acquired the lock already.
     if holder is not None and holder.execution_id != job_id:
-        compare = partial(claims.compare, ctx, bid, holder, record)
+        compare = partial(claims.compare, ctx, lock_request, holder, record)
         claim = await compare()
         if claim.verdict == Verdict.SUPERSEDED:
             if record.has_ended(holder.execution_id):
@@ -96,7 +96,7 @@ async def acquire(
         record = await _wait_for_end(ctx, compare, claim, holder, record)
         preempted = not record.has_ended(holder.execution_id)
     if state.resync is not None:
-        compare = partial(claims.compare, ctx, bid, state.resync, record)
+        compare = partial(claims.compare, ctx, lock_request, state.resync, record)
         record = await _wait_for_end(ctx, compare, await compare(), state.resync, record)
     # Past transitions move to the history, so that the state stays small after any number of jobs.
     lines = history.append_lines(await load_history(ctx), record.transitions)

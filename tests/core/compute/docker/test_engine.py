@@ -1,4 +1,4 @@
-"""Rare cases in which another worker changes the same tenant at the same time, repeatedly."""
+"""Rare cases in which another worker repeatedly changes the same tenant at the same time."""
 
 import json
 import re

@@ -55,7 +55,7 @@ async def client(httpserver: HTTPServer) -> AsyncIterator[DockerClient]:
 
 
 def streams(httpserver: HTTPServer, message: str) -> None:
-    """Have the daemon, a double, report a failure inside the stream of a pull."""
+    """Have the simulated daemon report a failure inside the stream of a pull."""
     lines = [
         {"status": "Pulling from a", "id": "1"},
         {"errorDetail": {"message": message}, "error": message},

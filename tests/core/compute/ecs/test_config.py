@@ -8,7 +8,7 @@ from landlord_engines_core.errors import ComputeRefused, SettingsError
 from landlord_test_target.compute_engines import ecs_engine
 
 ARN = "arn:aws:ecs:eu-west-1:123456789012:cluster/one"
-LEAST: dict[str, object] = {
+MINIMAL: dict[str, object] = {
     "cluster_arn": ARN,
     "task_definition_arn": "web:1",
     "service_name_prefix": "t-",
@@ -25,18 +25,18 @@ def check(config: Mapping[str, object], **settings: object) -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        LEAST,
+        MINIMAL,
         {"cluster_arn": ARN, "task_definition_arn": "web", "service_name": "acme"},
-        LEAST | {"cluster_arn": "launch_type", "region": "eu-west-1"},
-        LEAST | {"cluster_arn": "launch_type", "task_definition_arn": ARN},
-        LEAST | {"desired_count": 0},
+        MINIMAL | {"cluster_arn": "launch_type", "region": "eu-west-1"},
+        MINIMAL | {"cluster_arn": "launch_type", "task_definition_arn": ARN},
+        MINIMAL | {"desired_count": 0},
         *(
-            LEAST | {"launch_type": launch_type}
+            MINIMAL | {"launch_type": launch_type}
             for launch_type in ("EC2", "ec2", "FARGATE", "fargate", "external")
         ),
-        LEAST | {"subnets": ["a"], "security_groups": ["b"], "assign_public_ip": False},
-        LEAST | {"tags": {"a": "b"}, "image": "of another engine", "nested": {"x": [1]}},
-        LEAST | {"assume_role": {"role_arn": ROLE, "session_name": "acme"}},
+        MINIMAL | {"subnets": ["a"], "security_groups": ["b"], "assign_public_ip": False},
+        MINIMAL | {"tags": {"a": "b"}, "image": "of another engine", "nested": {"x": [1]}},
+        MINIMAL | {"assume_role": {"role_arn": ROLE, "session_name": "acme"}},
     ],
 )
 def test_each_configuration_that_landlord_accepts_is_accepted(config: Mapping[str, object]) -> None:
@@ -69,15 +69,15 @@ def test_an_error_names_the_path_of_the_key_and_never_its_value(
     changes: Mapping[str, object], path: str
 ) -> None:
     with pytest.raises(ComputeRefused, match=path) as refused:
-        check({**LEAST, **changes})
+        check({**MINIMAL, **changes})
 
     assert SECRET not in f"{refused.value} {refused.value.hint}"
 
 
-@pytest.mark.parametrize("missing", list(LEAST))
+@pytest.mark.parametrize("missing", list(MINIMAL))
 def test_cluster_task_definition_and_a_name_are_required(missing: str) -> None:
     with pytest.raises(ComputeRefused):
-        check({key: value for key, value in LEAST.items() if key != missing})
+        check({key: value for key, value in MINIMAL.items() if key != missing})
 
 
 def test_one_service_for_all_tenants_is_refused_at_start() -> None:
@@ -107,7 +107,7 @@ def test_settings_of_a_wrong_kind_are_refused_at_start(
 
 
 def test_the_operators_own_keys_are_no_defaults_for_tenants() -> None:
-    defaults = {**LEAST, "assume_role": {"role_arn": ROLE}}
+    defaults = {**MINIMAL, "assume_role": {"role_arn": ROLE}}
     engine = ecs_engine({"endpoint_url": "http://localhost", "rollout_timeout": 9, **defaults})
 
     assert engine.config_defaults() == defaults
@@ -138,8 +138,8 @@ def test_an_external_id_of_a_tenant_must_equal_that_of_the_settings(
     engine = ecs_engine(settings)
     role = {"role_arn": ROLE, "external_id": SECRET}
 
-    engine.validate(LEAST | {"assume_role": role})
+    engine.validate(MINIMAL | {"assume_role": role})
     with pytest.raises(ComputeRefused, match="external_id"):
-        engine.validate(LEAST | {"assume_role": role | {"external_id": "other"}})
+        engine.validate(MINIMAL | {"assume_role": role | {"external_id": "other"}})
 
-    assert SECRET not in engine.location(LEAST | {"assume_role": role})
+    assert SECRET not in engine.location(MINIMAL | {"assume_role": role})

@@ -47,13 +47,13 @@ class EcsSubject(Subject):
     def with_secret(self, secret: str) -> dict[str, Any]:
         return {"assume_role": {"role_arn": ROLE, "external_id": secret}, "more": secret}
 
-    def refused(self, secret: str) -> dict[str, Any] | None:
+    def with_refused_secret(self, secret: str) -> dict[str, Any] | None:
         return {"assume_role": {"role_arn": f"{ROLE}-2", "external_id": secret}}
 
-    def carrying(self, value: str) -> dict[str, Any]:
+    def with_text(self, value: str) -> dict[str, Any]:
         return {"tags": {"note": value}}
 
-    async def carried(self, tenant: str) -> str:
+    async def read_text(self, tenant: str) -> str:
         (service,) = self._services(tenant)
         return self.aws.tags(service)["note"]
 
@@ -61,7 +61,7 @@ class EcsSubject(Subject):
         version = {arn: number for number, arn in self.definitions.items()}
         return [version[service.task_definition] for service in self._services(tenant)]
 
-    async def shown(self, tenant: str) -> str:
+    async def list_public_texts(self, tenant: str) -> str:
         (service,) = self._services(tenant)
         return repr((service.name, service.tags))
 

@@ -77,10 +77,10 @@ async def run_in_step(
         return await work
 
 
-async def specs(ecs: Ecs, *, there: bool) -> ComputeSpec:
+async def specs(ecs: Ecs, *, exists: bool) -> ComputeSpec:
     """Build a specification for a new service, or one with each kind of change to a present one."""
     config = ecs.aws.config(tags={"a": "1", "b": "2"})
-    if not there:
+    if not exists:
         return ecs.spec(config)
     await ecs.engine.provision(ecs.spec(config))
     changed = {"task_definition_arn": ecs.aws.task_definition(), "tags": {"b": "3"}}
@@ -91,7 +91,7 @@ async def specs(ecs: Ecs, *, there: bool) -> ComputeSpec:
 async def test_a_cancelled_step_waits_for_its_call_in_flight_and_sends_no_more(
     ecs: Ecs, hold_call: Callable[[str], HeldCall], call: str
 ) -> None:
-    spec = await specs(ecs, there=call != "create_service")
+    spec = await specs(ecs, exists=call != "create_service")
     calls = await ecs.record_calls(spec.location)
     held = hold_call(call)
     deletes = call == "delete_service"
@@ -114,7 +114,7 @@ async def test_a_cancelled_step_waits_for_its_call_in_flight_and_sends_no_more(
 async def test_a_cancelled_step_does_not_wait_for_a_read(
     ecs: Ecs, hold_call: Callable[[str], HeldCall]
 ) -> None:
-    spec = await specs(ecs, there=True)
+    spec = await specs(ecs, exists=True)
     held = hold_call("describe_services")
     job = asyncio.create_task(run_in_step(ecs, ecs.engine.update(spec)))
     await asyncio.to_thread(held.arrived.wait, 30)
@@ -129,7 +129,7 @@ async def test_a_cancelled_step_does_not_wait_for_a_read(
 async def test_a_step_cancelled_while_it_watches_a_rollout_leaves_the_rollout_to_ecs(
     ecs: Ecs,
 ) -> None:
-    spec = await specs(ecs, there=True)
+    spec = await specs(ecs, exists=True)
     aws.keep_rollout_in_progress(ecs.aws.service(spec.config))
     calls = await ecs.record_calls(spec.location)
     sent = asyncio.Event()
@@ -156,7 +156,7 @@ async def test_a_step_cancelled_while_it_watches_a_rollout_leaves_the_rollout_to
 async def test_a_process_that_was_frozen_changes_nothing_for_an_ended_job(
     ecs: Ecs, monkeypatch: pytest.MonkeyPatch, act: str, error: Exception
 ) -> None:
-    spec = await specs(ecs, there=act != "create")
+    spec = await specs(ecs, exists=act != "create")
     calls = await ecs.record_calls(spec.location)
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
     engine = ecs.engine
@@ -171,7 +171,7 @@ async def test_a_process_that_was_frozen_changes_nothing_for_an_ended_job(
 async def test_a_frozen_job_that_still_has_the_lock_continues(
     ecs: Ecs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = await specs(ecs, there=True)
+    spec = await specs(ecs, exists=True)
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
     await run_in_step(ecs, ecs.engine.update(spec))
@@ -184,7 +184,7 @@ async def test_a_call_without_an_answer_has_a_bound(
     ecs: Ecs, hold_call: Callable[[str], HeldCall], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_client, "LONGEST_CALL", 0.05)
-    spec = await specs(ecs, there=False)
+    spec = await specs(ecs, exists=False)
     hold_call("create_service")
 
     with pytest.raises(ComputeUnavailable, match="TimeoutError"):

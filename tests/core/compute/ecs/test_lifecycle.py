@@ -75,17 +75,17 @@ async def test_a_move_provisions_the_new_cluster_before_it_clears_the_old_one(
     ecs: Ecs, tenant: Tenant
 ) -> None:
     here = ecs.aws.config()
-    there = here | {"cluster_arn": ecs.aws.cluster()}
+    elsewhere = here | {"cluster_arn": ecs.aws.cluster()}
     await tenant.job("provision", here)
     services: list[tuple[str, list[str], list[str]]] = []
     moving = ecs.with_failpoint_action(
         lambda point: services.append(
-            (point, active_services(ecs.aws, here), active_services(ecs.aws, there))
+            (point, active_services(ecs.aws, here), active_services(ecs.aws, elsewhere))
         )
     )
     tenant.tenants = lifecycle(moving.engine)
 
-    moved = await tenant.job("update", there)
+    moved = await tenant.job("update", elsewhere)
 
     name = "landlord-tenant-one"
     assert moved.status == "created"
@@ -95,7 +95,7 @@ async def test_a_move_provisions_the_new_cluster_before_it_clears_the_old_one(
         ("destroy:sent", [], [name]),
     ]
     (placement,) = tenant.record.placements
-    assert str(there["cluster_arn"]) in placement.location
+    assert str(elsewhere["cluster_arn"]) in placement.location
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OTHER = "111122223333"
 ROLE = f"arn:aws:iam::{OTHER}:role/tenants"
-PLACE = Location(region=REGION, cluster="one", service="t-*")
+LOCATION = Location(region=REGION, cluster="one", service="t-*")
 
 
 async def open_client(clients: Clients, location: Location) -> "ECSClient":
@@ -31,8 +31,10 @@ async def open_client(clients: Clients, location: Location) -> "ECSClient":
 async def test_concurrent_requests_for_the_same_client_share_it(server: Aws) -> None:
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
 
-    first, second = await asyncio.gather(open_client(clients, PLACE), open_client(clients, PLACE))
-    elsewhere = await open_client(clients, attrs.evolve(PLACE, region="us-east-1"))
+    first, second = await asyncio.gather(
+        open_client(clients, LOCATION), open_client(clients, LOCATION)
+    )
+    elsewhere = await open_client(clients, attrs.evolve(LOCATION, region="us-east-1"))
     await clients.aclose()
 
     assert first is second
@@ -45,12 +47,12 @@ async def test_a_client_that_could_not_be_opened_is_opened_by_the_next(
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
     with pytest.raises(ProfileNotFound):
-        await open_client(clients, PLACE)
+        await open_client(clients, LOCATION)
     await asyncio.sleep(0)
 
     monkeypatch.delenv("AWS_PROFILE")
     again = Clients(endpoint_url=server.endpoint, external_ids={})
-    client = await open_client(again, PLACE)
+    client = await open_client(again, LOCATION)
 
     assert not clients._clients
     assert client.meta.region_name == REGION
@@ -60,7 +62,7 @@ async def test_a_client_that_could_not_be_opened_is_opened_by_the_next(
 
 async def test_a_client_that_is_still_opening_is_closed_too(server: Aws) -> None:
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
-    opening = asyncio.create_task(open_client(clients, PLACE))
+    opening = asyncio.create_task(open_client(clients, LOCATION))
     await asyncio.sleep(0)
 
     await clients.aclose()
@@ -71,16 +73,16 @@ async def test_a_client_that_is_still_opening_is_closed_too(server: Aws) -> None
 
 async def test_a_client_cancelled_while_it_opens_affects_no_other(server: Aws) -> None:
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
-    opening = asyncio.create_task(open_client(clients, PLACE))
+    opening = asyncio.create_task(open_client(clients, LOCATION))
     await asyncio.sleep(0)
     (access,) = clients._clients
     clients._close(access)
 
-    again = await open_client(clients, PLACE)
+    again = await open_client(clients, LOCATION)
 
     with pytest.raises(asyncio.CancelledError):
         await opening
-    assert await open_client(clients, PLACE) is again
+    assert await open_client(clients, LOCATION) is again
     await clients.aclose()
 
 
@@ -89,11 +91,11 @@ async def test_unused_clients_are_closed_and_opened_again_on_demand(
 ) -> None:
     monkeypatch.setattr("landlord_engines_core.compute.ecs.sessions.MAX_IDLE_CLIENTS", 2)
     clients = ecs.engine.clients
-    roles = [attrs.evolve(PLACE, role=f"{ROLE}-{number}") for number in range(5)]
+    roles = [attrs.evolve(LOCATION, role=f"{ROLE}-{number}") for number in range(5)]
 
-    async with clients.ecs(PLACE) as used:
+    async with clients.ecs(LOCATION) as used:
         first = [await open_client(clients, role) for role in roles]
-        again = await open_client(clients, PLACE)
+        again = await open_client(clients, LOCATION)
         kept = [access.role for access in clients._clients]
         await asyncio.gather(*clients._closing)
         answer = await used.list_clusters()
@@ -125,11 +127,11 @@ async def test_with_a_role_the_service_is_in_the_roles_account(ecs: Ecs) -> None
 
 
 def sts(lifetime: timedelta) -> Response:
-    ends = (datetime.now(UTC) + lifetime).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expires = (datetime.now(UTC) + lifetime).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Response(
         "<AssumeRoleResponse xmlns='https://sts.amazonaws.com/doc/2011-06-15/'><AssumeRoleResult>"
         "<Credentials><AccessKeyId>assumed</AccessKeyId><SecretAccessKey>x</SecretAccessKey>"
-        f"<SessionToken>y</SessionToken><Expiration>{ends}</Expiration></Credentials>"
+        f"<SessionToken>y</SessionToken><Expiration>{expires}</Expiration></Credentials>"
         f"<AssumedRoleUser><Arn>arn:aws:sts::{OTHER}:assumed-role/tenants/x</Arn>"
         "<AssumedRoleId>x:y</AssumedRoleId></AssumedRoleUser>"
         "</AssumeRoleResult></AssumeRoleResponse>",

@@ -6,7 +6,7 @@ from landlord_engines_core.compute.ecs import tags
 from landlord_engines_core.compute.ecs.config import MAX_TAGS, EcsConfig
 from landlord_engines_core.compute.ecs.location import Location
 
-PLACE = Location(region="r", cluster="c", service="t-*")
+LOCATION = Location(region="r", cluster="c", service="t-*")
 TEXT = st.text(max_size=300) | st.just("\ud800half")
 
 
@@ -14,7 +14,7 @@ def spec(**key_hashes: str) -> ComputeSpec:
     return ComputeSpec(
         tenant="one",
         name="acme",
-        location=str(PLACE),
+        location=str(LOCATION),
         config={},
         config_hash="f" * 64,
         key_hashes=key_hashes,
@@ -26,8 +26,8 @@ def config(count: int, start: int = 0) -> EcsConfig:
 
 
 def test_a_full_set_of_tags_fits_without_the_hashes_by_key() -> None:
-    most = tags.applied_tags(spec(subnets="1"), PLACE, config(MAX_TAGS), "a")
-    one_less = tags.applied_tags(spec(subnets="1"), PLACE, config(MAX_TAGS - 1), "a")
+    most = tags.applied_tags(spec(subnets="1"), LOCATION, config(MAX_TAGS), "a")
+    one_less = tags.applied_tags(spec(subnets="1"), LOCATION, config(MAX_TAGS - 1), "a")
 
     assert (len(most), len(one_less)) == (49, 49)
     assert tags.key_hashes_in(most) == {}
@@ -39,7 +39,7 @@ def test_a_full_set_of_tags_fits_without_the_hashes_by_key() -> None:
 def test_keys_that_cannot_be_a_tag_omit_the_hashes_by_key(key: str) -> None:
     hashes = {key: "1", "subnets": "2"}
 
-    written = tags.applied_tags(spec(**hashes), PLACE, config(0), "a")
+    written = tags.applied_tags(spec(**hashes), LOCATION, config(0), "a")
 
     assert tags.key_hashes_in(written) == ({} if key else hashes)
 
@@ -49,7 +49,7 @@ def test_tags_of_a_tenant_never_replace_tags_of_the_worker() -> None:
         tags=dict.fromkeys((tags.HASH, tags.APPLIED_STATE, "landlord.tenant_id"), "x")
     )
 
-    written = tags.applied_tags(spec(), PLACE, hostile, "a")
+    written = tags.applied_tags(spec(), LOCATION, hostile, "a")
 
     assert written[tags.HASH] == "f" * 64
     assert written[tags.APPLIED_STATE] == "a"
@@ -57,8 +57,8 @@ def test_tags_of_a_tenant_never_replace_tags_of_the_worker() -> None:
 
 
 def test_only_tags_of_the_previous_configuration_are_removed() -> None:
-    before = tags.applied_tags(spec(a="1", b="2"), PLACE, config(3), "a")
-    after = tags.applied_tags(spec(b="3"), PLACE, config(3, start=1), "a")
+    before = tags.applied_tags(spec(a="1", b="2"), LOCATION, config(3), "a")
+    after = tags.applied_tags(spec(b="3"), LOCATION, config(3, start=1), "a")
 
     stale = tags.outdated_keys({**before, "aws:cost": "1", "team": "red"}, after)
 
@@ -67,7 +67,7 @@ def test_only_tags_of_the_previous_configuration_are_removed() -> None:
 
 @given(tenant=TEXT)
 def test_the_tag_of_any_tenant_has_a_value_that_ecs_accepts(tenant: str) -> None:
-    written = tags.owner_tags(tenant, PLACE, EcsConfig())
+    written = tags.owner_tags(tenant, LOCATION, EcsConfig())
 
     value = written["landlord.tenant_id"]
     assert tags.belongs_to(tenant, written)
@@ -77,6 +77,6 @@ def test_the_tag_of_any_tenant_has_a_value_that_ecs_accepts(tenant: str) -> None
 
 
 def test_a_key_that_looks_like_a_digest_matches_no_other_tenant() -> None:
-    written = tags.owner_tags("ü", PLACE, EcsConfig())
+    written = tags.owner_tags("ü", LOCATION, EcsConfig())
 
     assert not tags.belongs_to(written["landlord.tenant_id"], written)

@@ -57,15 +57,15 @@ class ProcessSubject(Subject):
         return answering_server("", status=STATUS[version])
 
     def with_secret(self, secret: str) -> dict[str, Any]:
-        return self.carrying(secret)
+        return self.with_text(secret)
 
-    def refused(self, secret: str) -> dict[str, Any] | None:
-        return {"command": [f"/{secret}/program", secret], **self.carrying(secret)}
+    def with_refused_secret(self, secret: str) -> dict[str, Any] | None:
+        return {"command": [f"/{secret}/program", secret], **self.with_text(secret)}
 
-    def carrying(self, value: str) -> dict[str, Any]:
+    def with_text(self, value: str) -> dict[str, Any]:
         return {"env": {"STATUS": "200", "KEY": value}}
 
-    async def carried(self, tenant: str) -> str:
+    async def read_text(self, tenant: str) -> str:
         (process,) = self._living(tenant)
         # psutil changes the line ends of a command line.
         block = Path(f"/proc/{process.pid}/environ").read_bytes()
@@ -76,7 +76,7 @@ class ProcessSubject(Subject):
         version = {str(status): number for number, status in STATUS.items()}
         return [version[process.environ()["STATUS"]] for process in self._living(tenant)]
 
-    async def shown(self, tenant: str) -> str:
+    async def list_public_texts(self, tenant: str) -> str:
         (process,) = self._living(tenant)
         runner = process.parent()
         assert runner is not None

@@ -14,7 +14,7 @@ from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.process import ProcessCompute
 from landlord_engines_core.errors import Held
 from landlord_test_target.commands import answering_server, create_mark, find_processes
-from landlord_test_target.crashing import carry_out
+from landlord_test_target.crashing import run_all_jobs
 from landlord_test_target.forks import fork_call
 from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
@@ -40,7 +40,7 @@ async def worker(settings: Mapping[str, object], *bodies: Mapping[str, object]) 
     """Run jobs in a separate worker, and return its exit code and all its output."""
     with NamedTemporaryFile() as output:
         log = Path(output.name)
-        code = await fork_call(partial(carry_out, settings, bodies), log).wait()
+        code = await fork_call(partial(run_all_jobs, settings, bodies), log).wait()
         return code, log.read_text()
 
 

@@ -63,11 +63,11 @@ async def wait_state(
 ) -> Observation:
     """Wait for one of these states, and return the observation."""
 
-    async def look() -> Observation | None:
+    async def check() -> Observation | None:
         observed = await engine.inspect(name, "")
         return observed if observed.state in states else None
 
-    observation = await wait_for(look)
+    observation = await wait_for(check)
     assert observation is not None
     return observation
 
@@ -98,10 +98,10 @@ def only_folder(folder: Path) -> Path:
 
 
 async def wait_process_ended(pid: int) -> None:
-    async def look() -> bool:
+    async def check() -> bool:
         return not psutil.pid_exists(pid)
 
-    await wait_for(look)
+    await wait_for(check)
 
 
 async def test_a_tenant_is_created_updated_and_deleted(

@@ -26,17 +26,17 @@ while time.monotonic() < until:
     {each}
     time.sleep(0.003)
 """
-"""A process that is another one every few milliseconds; a lock tells whether there still is one.
+"""A process that forks and exits every few milliseconds. Whoever is alive holds a lock.
 
 It ends by itself after a minute: it would outlive a test that is killed, and slow the whole machine.
 """
 
 DOUBLE = "os.setsid(); os.fork() and os._exit(0); os.setsid()"
-GIVEN_UP = "os.closerange(0, 100)"
+CLOSES_ALL = "os.closerange(0, 100)"
 
 
 @pytest.mark.parametrize(
-    "chain", [("", "pass"), (GIVEN_UP, "os.setsid()"), (GIVEN_UP, DOUBLE), ("", DOUBLE)]
+    "chain", [("", "pass"), (CLOSES_ALL, "os.setsid()"), (CLOSES_ALL, DOUBLE), ("", DOUBLE)]
 )
 async def test_a_chain_of_forks_is_ended(
     engine: ProcessCompute,
@@ -70,7 +70,7 @@ async def test_a_process_without_the_lock_that_does_not_end_is_reported(
     engine: ProcessCompute, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alive = tmp_path / "alive"
-    code = CHAIN.format(first=f"{GIVEN_UP}; os.setsid", each="time.sleep(1000)")
+    code = CHAIN.format(first=f"{CLOSES_ALL}; os.setsid", each="time.sleep(1000)")
     await engine.provision(spec({"command": [*PYTHON, code, str(alive)], "stop_timeout": 0}))
 
     async def has_forked() -> bool:

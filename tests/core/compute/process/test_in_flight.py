@@ -156,16 +156,16 @@ async def test_a_command_that_was_not_healthy_yet_runs_again_after_a_cancellatio
     await wait_for(has_expected_processes)
 
 
-@pytest.mark.parametrize("what", ["removed", "another's"])
+@pytest.mark.parametrize("fate", ["removed", "another's"])
 async def test_a_cancelled_switch_leaves_a_folder_that_meanwhile_has_another_owner(
-    engine: ProcessCompute, folder: Path, what: str
+    engine: ProcessCompute, folder: Path, fate: str
 ) -> None:
     tenants_mark = create_mark()
     await provision_first(engine, tenants_mark)
     path = only_folder(folder)
 
     def replace_folder() -> None:
-        if what == "removed":
+        if fate == "removed":
             shutil.rmtree(path)
         else:
             state = Folder(path).read().state
@@ -286,7 +286,7 @@ async def test_a_worker_frozen_before_its_create_starts_nothing_for_an_ended_job
         return psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
 
     await wait_for(is_stopped)
-    # The time of the suspension is what this test needs.
+    # The test needs a suspension of this length.
     await asyncio.sleep(2.2)
     os.kill(worker.pid, signal.SIGCONT)
     output, _ = await worker.communicate()
@@ -305,12 +305,12 @@ async def test_a_cancellation_during_the_search_for_orphans_releases_the_lock(
 
     def cancel_at(folder: Folder) -> FolderState:
         # The third read of a create is the search for orphans, under the command's lock.
-        looks.append("once")
-        if len(looks) == 3:
+        checks.append("once")
+        if len(checks) == 3:
             loop.call_soon_threadsafe(job.cancel)
         return read(folder)
 
-    looks: list[str] = []
+    checks: list[str] = []
     monkeypatch.setattr(Folder, "read", cancel_at)
     job = asyncio.create_task(update_in_step(engine, spec(answering_server(tenants_mark))))
     await asyncio.wait((job,))

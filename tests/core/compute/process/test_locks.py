@@ -78,10 +78,10 @@ async def test_a_caller_that_is_cancelled_leaves_no_lock_held(
     with pytest.raises(asyncio.CancelledError):
         await taking
 
-    async def look() -> int | None:
+    async def check() -> int | None:
         return await try_lock(path)
 
-    again = await wait_for(look)
+    again = await wait_for(check)
     assert again is not None
     os.close(again)
 

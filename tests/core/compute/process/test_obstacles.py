@@ -25,7 +25,7 @@ def run_tool(*command: str | Path) -> bool:
 
 @pytest.fixture
 def tenant_folder(tmp_path: Path) -> Iterator[Path]:
-    """A tenant's folder; flags and mounts that a test leaves are removed."""
+    """A tenant's folder, whose flags and mounts are removed after the test."""
     tenant_folder = tmp_path / "tenant"
     (tenant_folder / "work").mkdir(parents=True)
     for name in ("act.lock", "command.lock", "state.json"):
@@ -240,14 +240,14 @@ def test_the_tenants_folder_itself_may_be_a_mount_and_is_left_alone(
     assert (outside / "kept").exists()
 
 
-@pytest.mark.parametrize("what", ["folder", "file"])
+@pytest.mark.parametrize("mount", ["folder", "file"])
 def test_a_mount_that_no_list_shows_is_detected_and_not_crossed(
-    tenant_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    tenant_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mount: str
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_text("data")
-    if what == "folder":
+    if mount == "folder":
         point = tenant_folder / "work"
         mount_or_skip("--bind", outside, point)
     else:

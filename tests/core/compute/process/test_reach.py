@@ -23,10 +23,10 @@ except Exception as error:
 
 
 async def test_reach_checks_the_folder_and_creates_none(tmp_path: Path) -> None:
-    there = process_engine({"folder": str(tmp_path)})
+    compute = process_engine({"folder": str(tmp_path)})
     not_created = process_engine({"folder": str(tmp_path / "a/b")})
 
-    assert await there.reach() == f"folder {tmp_path}"
+    assert await compute.reach() == f"folder {tmp_path}"
     assert await not_created.reach() == f"folder {tmp_path}/a/b, not created yet"
     assert list(tmp_path.iterdir()) == []
 

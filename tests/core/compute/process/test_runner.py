@@ -45,11 +45,11 @@ async def run_to_end(engine: ProcessCompute, code: str) -> str:
     """Run a tenant's command until it ends, and return how it ended."""
     await engine.provision(spec({"command": [*PYTHON, code]}))
 
-    async def look() -> str:
+    async def check() -> str:
         observed = await engine.inspect("t", "")
         return observed.detail if observed.state is ResourceState.FAILED else ""
 
-    return await wait_for(look)
+    return await wait_for(check)
 
 
 async def test_the_output_of_a_command_is_kept(engine: ProcessCompute, folder: Path) -> None:
@@ -145,10 +145,10 @@ async def test_a_command_works_in_a_folder_of_its_own(
     command = [*PYTHON, "open('there', 'w').close()"]
     await engine.update(spec({"command": command, "working_folder": str(tmp_path)}))
 
-    async def look() -> bool:
+    async def check() -> bool:
         return (tmp_path / "there").exists()
 
-    assert await wait_for(look)
+    assert await wait_for(check)
 
 
 async def test_a_signal_to_the_runner_ends_the_command_first(engine: ProcessCompute) -> None:
@@ -162,10 +162,10 @@ async def test_a_signal_to_the_runner_ends_the_command_first(engine: ProcessComp
     pid = int(await wait_for(wait_pid))
     os.kill(psutil.Process(pid).ppid(), signal.SIGTERM)
 
-    async def look() -> str:
+    async def check() -> str:
         return (await engine.inspect("t", "")).detail
 
-    assert await wait_for(look) == "the command ended with exit code 4"
+    assert await wait_for(check) == "the command ended with exit code 4"
 
 
 async def test_the_runner_leaves_the_workers_session(engine: ProcessCompute) -> None:
@@ -187,10 +187,10 @@ async def test_a_command_that_does_not_end_in_its_time_is_killed(engine: Process
     env = {"TENANT_MARK": tenants_mark}
     await engine.provision(spec({"command": [*PYTHON, code], "env": env, "stop_timeout": 0.3}))
 
-    async def look() -> bool:
+    async def check() -> bool:
         return (await engine.inspect("t", "")).state is ResourceState.HEALTHY
 
-    await wait_for(look)
+    await wait_for(check)
     await engine.destroy("t", "")
 
     assert find_processes(tenants_mark) == []
@@ -205,11 +205,11 @@ async def test_the_rest_of_a_process_group_is_ended_with_its_leader(engine: Proc
     env = {"TENANT_MARK": tenants_mark}
     await engine.provision(spec({"command": [*PYTHON, code], "env": env, "stop_timeout": 0.3}))
 
-    async def look() -> str:
+    async def check() -> str:
         observed = await engine.inspect("t", "")
         return observed.detail if observed.state is ResourceState.FAILED else ""
 
-    assert await wait_for(look) == "the command ended with exit code 3"
+    assert await wait_for(check) == "the command ended with exit code 3"
     assert find_processes(tenants_mark) == []
 
 
@@ -220,7 +220,7 @@ async def test_a_command_whose_folder_was_removed_is_ended(
     await engine.provision(spec(answering_server(tenants_mark)))
     shutil.rmtree(only_folder(folder))
 
-    async def look() -> bool:
+    async def check() -> bool:
         return not find_processes(tenants_mark)
 
-    await wait_for(look)
+    await wait_for(check)

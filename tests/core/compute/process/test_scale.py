@@ -12,7 +12,7 @@ from landlord_test_target.commands import PYTHON, SILENT_SERVER, create_mark, fi
 from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 WORTH_COMPARING = 3.0
-"""Seconds below which a time says more of the machine than of us."""
+"""Seconds below which a duration depends more on the machine than on the engine."""
 
 
 async def time_provisions(
@@ -47,14 +47,14 @@ async def test_many_tenants_have_a_process_each_and_one_that_hangs_slows_none_of
     async def compare_with_hanging() -> bool:
         tenants_mark = create_mark()
         alone = await time_provisions(engine, count, tenants_mark)
-        # Each has a process and a port of its own.
+        # Each tenant has its own process and port.
         assert len(find_processes(tenants_mark)) == count
         assert len({process.environ()["PORT"] for process in find_processes(tenants_mark)}) == count
         hangs = asyncio.ensure_future(hanging.run(json.dumps(body).encode(), InMemorySteps()))
-        beside = await time_provisions(engine, count)
+        with_hanging = await time_provisions(engine, count)
         assert not hangs.done()
         hangs.cancel()
-        return p99(beside) <= 2 * max(p99(alone), WORTH_COMPARING)
+        return p99(with_hanging) <= 2 * max(p99(alone), WORTH_COMPARING)
 
     # Other load of the machine may slow one of the two, but hardly three times.
     assert (

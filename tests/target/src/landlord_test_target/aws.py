@@ -56,15 +56,15 @@ class Aws:
 
     def cluster(self, *, region: str = REGION, account: str = ACCOUNT) -> str:
         """Create a cluster and return its ARN."""
-        made = self.ecs(region, account).create_cluster(f"cluster-{uuid4().hex[:8]}")
-        return str(made.arn)
+        response = self.ecs(region, account).create_cluster(f"cluster-{uuid4().hex[:8]}")
+        return str(response.arn)
 
     def task_definition(
         self, *, family: str = "", region: str = REGION, account: str = ACCOUNT
     ) -> str:
         """Create a task definition, in a new or an existing family, and return its ARN."""
         containers = [{"name": "web", "image": "web:1", "memory": 128, "essential": True}]
-        made = self.ecs(region, account).register_task_definition(
+        response = self.ecs(region, account).register_task_definition(
             family=family or f"family-{uuid4().hex[:8]}",
             container_definitions=containers,
             volumes=[],
@@ -83,7 +83,7 @@ class Aws:
             pid_mode=None,
             ephemeral_storage=None,
         )
-        return str(made.arn)
+        return str(response.arn)
 
     def config(self, **keys: object) -> dict[str, Any]:
         """Build a tenant's configuration, with a new cluster."""

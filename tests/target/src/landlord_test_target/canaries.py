@@ -1,7 +1,7 @@
 """Puts secrets into settings and tenants, provokes every kind of failure, and searches all output for them.
 
-Only Restate's own copy of the job's body holds a tenant's values in clear. Restate stores it before a
-worker sees the job. The search must find it there, which proves that the search works.
+Only Restate's copy of a job's body has a tenant's values in plain text. Restate stores the body before
+a worker gets the job. The search must find the secret there, which proves that the search works.
 """
 
 import json
@@ -172,19 +172,30 @@ async def _read_probes(worker: Worker, harness: Harness) -> dict[str, str]:
     return outputs
 
 
-async def _run_commands(worker: Worker) -> dict[str, str]:
+async def _run_commands(worker: Worker, tenant: str) -> dict[str, str]:
     """Run the commands and return their output; --debug makes them print all they have."""
+    commands = (
+        ("check",),
+        ("config",),
+        ("tenants",),
+        ("tenants", "--json"),
+        ("status", tenant, "--json"),
+        ("history", tenant, "--json"),
+        ("plan", tenant),
+        ("retry", tenant),
+    )
     return {
-        command: (await worker.command("--debug", command))[1] for command in ("check", "config")
+        f"command {' '.join(command)}": (await worker.command("--debug", *command))[1]
+        for command in commands
     }
 
 
-async def _run_misconfigured(scene: SecretsCheck, config: dict[str, Any]) -> dict[str, str]:
-    secret = scene.canaries.secret("wrong")
+async def _run_misconfigured(check: SecretsCheck, config: dict[str, Any]) -> dict[str, str]:
+    secret = check.canaries.secret("wrong")
     wrong: dict[str, tuple[str, dict[str, object]]] = {
         "a URL with a password": ("restate", {"admin_endpoint": f"http://u:{secret}@127.0.0.1:1"}),
         "a key with a line break": ("restate", {"api_key": f"{secret}\nx"}),
-        "keys that are none": ("restate", {"identity_keys": [secret]}),
+        "invalid identity keys": ("restate", {"identity_keys": [secret]}),
         "a bad value of a compute engine's": ("process", {"folder": "/", "ports": secret}),
         "a compute engine's own text": ("process", {"folder": secret}),
     }
@@ -193,17 +204,17 @@ async def _run_misconfigured(scene: SecretsCheck, config: dict[str, Any]) -> dic
         part = "workflow" if section == "restate" else "compute"
         bad = {**config[part], section: {**config[part].get(section, {}), **keys}}
         broken = {**config, part: bad}
-        worker = Worker(config=broken, folder=scene.harness.folder)
-        # The worker must refuse it before it checks anything else, and before it serves.
+        worker = Worker(config=broken, folder=check.harness.folder)
+        # The worker must refuse the section before it checks anything else, and before it serves.
         command = ("check",) if part == "workflow" else ()
         code, outputs[name] = await worker.command("--debug", *command)
         assert code == 2, outputs[name]
     return outputs
 
 
-async def _read_restate(scene: SecretsCheck) -> tuple[dict[str, str], list[str]]:
+async def _read_restate(check: SecretsCheck) -> tuple[dict[str, str], list[str]]:
     """Read all that Restate stores: first everything but the jobs' bodies, then the bodies."""
-    query = scene.harness.admin.query
+    query = check.harness.admin.query
     invocations = await query("SELECT * FROM sys_invocation")
     jobs = {row["id"] for row in invocations if row["target_handler_name"] == "execute"}
     journal = await query(JOURNAL)
@@ -213,44 +224,44 @@ async def _read_restate(scene: SecretsCheck) -> tuple[dict[str, str], list[str]]
         "sys_journal": str([row for row in journal if row not in bodies]),
         "sys_journal_events": str(await query("SELECT * FROM sys_journal_events")),
         "state": str(await query("SELECT * FROM state")),
-        "restate-server.log": scene.harness.restate.log.read_text(),
+        "restate-server.log": check.harness.restate.log.read_text(),
     }
     return outputs, [str(row) for row in bodies]
 
 
-async def collect_outputs(scene: SecretsCheck, api: str) -> tuple[dict[str, str], list[str]]:
+async def collect_outputs(check: SecretsCheck, api: str) -> tuple[dict[str, str], list[str]]:
     """Run all jobs; return all outputs by their origin, and Restate's copies of the bodies."""
-    config = scene.config(api)
-    # With a variable it is not forked, and its command line is its own.
-    worker = await scene.harness.launch(config, "--log-level=debug", TZ="UTC")
+    config = check.config(api)
+    # A worker with a variable is a new process and no fork, so its command line shows its arguments.
+    worker = await check.harness.launch(config, "--log-level=debug", TZ="UTC")
     await worker.wait_registered()
     assert worker.process is not None
 
-    tenant = await scene.run_successful_jobs()
-    sent = [*await scene.run_held_jobs(), *await scene.run_failing_jobs()]
-    nobody = await scene.harness.send(
-        scene.harness.tenant(), "provision", **scene.tenants_config("api")
+    tenant = await check.run_successful_jobs()
+    sent = [*await check.run_held_jobs(), *await check.run_failing_jobs()]
+    malformed = await check.harness.send(
+        check.harness.tenant(), "provision", **check.tenants_config("api")
     )
-    await scene.harness.wait_held(nobody, "has a wrong form")
+    await check.harness.wait_held(malformed, "has a wrong form")
 
     outputs = {
-        f"answer {number}": text for number, text in enumerate(await scene.send_invalid_bodies())
+        f"answer {number}": text for number, text in enumerate(await check.send_invalid_bodies())
     }
-    outputs |= await _read_probes(worker, scene.harness)
+    outputs |= await _read_probes(worker, check.harness)
     outputs |= {
         "argv": str(psutil.Process(worker.process.pid).cmdline()),
-        "status": str(await scene.harness.status(tenant)),
-        "history": str(await scene.harness.history(tenant)),
-        "polled": str([await scene.harness.dispatcher.read_row(job) for job in [*sent, nobody]]),
+        "status": str(await check.harness.status(tenant)),
+        "history": str(await check.harness.history(tenant)),
+        "polled": str([await check.harness.dispatcher.read_row(job) for job in [*sent, malformed]]),
     }
-    kept, bodies = await _read_restate(scene)
-    outputs |= kept
-    for tenant in scene.tenants:
-        await scene.harness.run(tenant, "delete", scene.engine, **scene.tenants_config("last"))
+    stored, bodies = await _read_restate(check)
+    outputs |= stored
+    for served in check.tenants:
+        await check.harness.run(served, "delete", check.engine, **check.tenants_config("last"))
     await worker.terminate()
     outputs["log"] = worker.log_text()
-    outputs |= await _run_commands(worker)
-    outputs |= await _run_misconfigured(scene, config)
+    outputs |= await _run_commands(worker, tenant)
+    outputs |= await _run_misconfigured(check, config)
     return outputs, bodies
 
 

@@ -52,7 +52,7 @@ HOSTILE_IDS = (
     " ",
     "%00%2e%2e",
 )
-"""Ids that a target's names, paths, filters or commands could trip over, some alike."""
+"""Ids that could break a target's names, paths, filters or commands; some of them are similar."""
 
 HOSTILE_VALUES = (
     "plain value",
@@ -68,7 +68,7 @@ HOSTILE_VALUES = (
     "cut\0short",
     "long " * 1000,
 )
-"""Values that a shell, a template, a document or a system call could change on their way."""
+"""Values that a shell, a template, a document or a system call could change."""
 
 
 class Interrupted(BaseException):
@@ -80,7 +80,7 @@ class Subject(ABC):
 
     Attributes:
         points: The failpoints of each act.
-        drifts: The changes that a test may make to a resource behind its engine's back.
+        drifts: The changes that a test may make to a resource, without its engine.
     """
 
     points: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -99,28 +99,28 @@ class Subject(ABC):
         """Build a configuration with a secret in every place where a tenant may have one."""
 
     @abstractmethod
-    def refused(self, secret: str) -> dict[str, Any] | None:
-        """Build a configuration with a secret that the engine refuses; None if it refuses none."""
+    def with_refused_secret(self, secret: str) -> dict[str, Any] | None:
+        """Build a configuration that has a secret and that the engine refuses; None if there is none."""
 
     @abstractmethod
-    def carrying(self, value: str) -> dict[str, Any]:
+    def with_text(self, value: str) -> dict[str, Any]:
         """Build a configuration with a value in every place for a tenant's text."""
 
     @abstractmethod
-    async def carried(self, tenant: str) -> str:
-        """Read that value from the tenant's resource."""
+    async def read_text(self, tenant: str) -> str:
+        """Read the value of `with_text` from the tenant's resource."""
 
     @abstractmethod
     async def versions(self, tenant: str) -> list[int]:
         """Return the versions of a tenant's resources on the target."""
 
     @abstractmethod
-    async def shown(self, tenant: str) -> str:
+    async def list_public_texts(self, tenant: str) -> str:
         """Return the names and labels that everybody sees who may list the target's resources."""
 
     @abstractmethod
     async def disturb(self, tenant: str, drift: str) -> None:
-        """Make one of `drifts` behind the engine's back."""
+        """Make one of the changes in `drifts`, without the engine."""
 
     def tenant(self, like: str = "") -> str:
         """Create a tenant's id, similar to another if given; the fixture removes its resources at the end."""
@@ -140,24 +140,24 @@ def spec(subject: Subject, tenant: str, version: int = 1, **more: object) -> Com
     )
 
 
-async def healthy(engine: ComputeEngine, desired: ComputeSpec) -> Observation:
+async def wait_healthy(engine: ComputeEngine, desired: ComputeSpec) -> Observation:
     """Wait until a tenant's resource is healthy."""
 
-    async def look() -> Observation | None:
+    async def check() -> Observation | None:
         observed = await engine.inspect(desired.tenant, desired.location)
         return observed if observed.state is ResourceState.HEALTHY else None
 
-    observation = await wait_for(look)
+    observation = await wait_for(check)
     assert observation is not None
     return observation
 
 
-async def insisted(call: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a call until the target is not busy, as the lifecycle does."""
-    again = backoff.on_exception(
+async def retry_while_busy(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a call while it raises ComputeUnavailable, as the lifecycle does."""
+    retried = backoff.on_exception(
         backoff.constant, ComputeUnavailable, interval=0.1, max_time=60, jitter=None, logger=None
     )(call)
-    result: T = await again()
+    result: T = await retried()
     return result
 
 
@@ -177,12 +177,12 @@ class ComputeContract:
     async def test_a_resource_keeps_the_hashes_of_its_spec(self, subject: Subject) -> None:
         engine, desired = subject.engine(), spec(subject, subject.tenant())
 
-        made = await engine.provision(desired)
+        provisioned = await engine.provision(desired)
 
-        observed = await healthy(engine, desired)
+        observed = await wait_healthy(engine, desired)
         assert observed.config_hash == desired.config_hash
         assert observed.key_hashes == desired.key_hashes
-        assert observed.resource_ids == made.resource_ids
+        assert observed.resource_ids == provisioned.resource_ids
 
     async def test_an_operation_repeated_ten_times_has_the_effect_of_one(
         self, subject: Subject
@@ -190,13 +190,13 @@ class ComputeContract:
         engine, tenant = subject.engine(), subject.tenant()
         first, second = spec(subject, tenant, 1), spec(subject, tenant, 2)
 
-        made = [await engine.provision(first) for _ in range(10)]
-        await healthy(engine, first)
-        assert len({tuple(result.resource_ids.items()) for result in made}) == 1
+        results = [await engine.provision(first) for _ in range(10)]
+        await wait_healthy(engine, first)
+        assert len({tuple(result.resource_ids.items()) for result in results}) == 1
         assert await subject.versions(tenant) == [1]
 
         updated = [await engine.update(second) for _ in range(10)]
-        await healthy(engine, second)
+        await wait_healthy(engine, second)
         assert len({tuple(result.resource_ids.items()) for result in updated}) == 1
         assert not any(result.rolled_back for result in updated)
         assert await subject.versions(tenant) == [2]
@@ -208,26 +208,26 @@ class ComputeContract:
     async def test_another_worker_adopts_an_existing_resource(self, subject: Subject) -> None:
         tenant = subject.tenant()
         desired = spec(subject, tenant)
-        made = await subject.engine().provision(desired)
-        another = subject.engine()
+        provisioned = await subject.engine().provision(desired)
+        second_worker = subject.engine()
 
-        observed = await healthy(another, desired)
-        adopted = await another.provision(desired)
+        observed = await wait_healthy(second_worker, desired)
+        adopted = await second_worker.provision(desired)
 
         assert observed.config_hash == desired.config_hash
-        assert adopted.resource_ids == made.resource_ids
+        assert adopted.resource_ids == provisioned.resource_ids
         assert await subject.versions(tenant) == [1]
-        assert await another.destroy(tenant, desired.location)
+        assert await second_worker.destroy(tenant, desired.location)
         assert await subject.versions(tenant) == []
 
     async def test_provision_updates_a_resource_with_another_config(self, subject: Subject) -> None:
         engine, tenant = subject.engine(), subject.tenant()
         await engine.provision(spec(subject, tenant, 1))
-        await healthy(engine, spec(subject, tenant, 1))
+        await wait_healthy(engine, spec(subject, tenant, 1))
 
         await engine.provision(spec(subject, tenant, 2))
 
-        await healthy(engine, spec(subject, tenant, 2))
+        await wait_healthy(engine, spec(subject, tenant, 2))
         assert await subject.versions(tenant) == [2]
 
     async def test_update_creates_a_missing_resource(self, subject: Subject) -> None:
@@ -235,77 +235,81 @@ class ComputeContract:
 
         await engine.update(desired)
 
-        await healthy(engine, desired)
+        await wait_healthy(engine, desired)
         assert await subject.versions(desired.tenant) == [1]
 
     async def test_drift_is_detected_and_repaired(self, subject: Subject) -> None:
         engine = subject.engine()
 
-        async def brought_back(drift: str) -> None:
+        async def repair_drift(drift: str) -> None:
             desired = spec(subject, subject.tenant())
             await engine.provision(desired)
-            await healthy(engine, desired)
+            await wait_healthy(engine, desired)
 
             await subject.disturb(desired.tenant, drift)
 
-            seen = await engine.inspect(desired.tenant, desired.location)
-            assert decide(desired, seen).action is not Action.NOTHING, drift
+            drifted = await engine.inspect(desired.tenant, desired.location)
+            assert decide(desired, drifted).action is not Action.NOTHING, drift
             await engine.update(desired)
-            after = await healthy(engine, desired)
+            after = await wait_healthy(engine, desired)
             assert decide(desired, after).action is Action.NOTHING, drift
             assert await subject.versions(desired.tenant) == [1], drift
 
-        await asyncio.gather(*map(brought_back, subject.drifts))
+        await asyncio.gather(*map(repair_drift, subject.drifts))
 
     async def test_another_worker_completes_an_operation_interrupted_at_any_failpoint(
         self, subject: Subject
     ) -> None:
-        async def brought_to_its_end(act: str, point: str) -> None:
+        async def complete_interrupted(act: str, point: str) -> None:
             tenant = await _interrupt_act(subject, act, point)
 
-            another = subject.engine()
-            await _acted(another, subject, tenant, act)
+            second_worker = subject.engine()
+            await _act(second_worker, subject, tenant, act)
 
-            await _ended(another, subject, tenant, act)
+            await _check_result(second_worker, subject, tenant, act)
 
-        await asyncio.gather(*(brought_to_its_end(*one) for one in _points(subject)))
+        await asyncio.gather(
+            *(complete_interrupted(*act_and_point) for act_and_point in _list_points(subject))
+        )
 
     async def test_an_update_interrupted_at_any_failpoint_can_be_reverted(
         self, subject: Subject
     ) -> None:
-        async def taken_back(point: str) -> None:
+        async def revert_interrupted(point: str) -> None:
             tenant = await _interrupt_act(subject, "update", point)
 
-            another, first = subject.engine(), spec(subject, tenant, 1)
-            await another.update(first)
+            second_worker, first = subject.engine(), spec(subject, tenant, 1)
+            await second_worker.update(first)
 
-            await healthy(another, first)
+            await wait_healthy(second_worker, first)
             assert await subject.versions(tenant) == [1], point
 
-        await asyncio.gather(*map(taken_back, subject.points.get("update", ())))
+        await asyncio.gather(*map(revert_interrupted, subject.points.get("update", ())))
 
     async def test_a_delete_leaves_nothing_of_an_interrupted_operation(
         self, subject: Subject
     ) -> None:
-        async def deleted(act: str, point: str) -> None:
+        async def delete_interrupted(act: str, point: str) -> None:
             tenant = await _interrupt_act(subject, act, point)
 
-            another = subject.engine()
-            await another.destroy(tenant, spec(subject, tenant).location)
+            second_worker = subject.engine()
+            await second_worker.destroy(tenant, spec(subject, tenant).location)
 
             assert await subject.versions(tenant) == [], point
 
-        await asyncio.gather(*(deleted(*one) for one in _points(subject)))
+        await asyncio.gather(
+            *(delete_interrupted(*act_and_point) for act_and_point in _list_points(subject))
+        )
 
     async def test_many_tenants_at_once_each_get_their_own_resource(self, subject: Subject) -> None:
         engine = subject.engine()
         specs = [spec(subject, subject.tenant(), number % 2 + 1) for number in range(8)]
 
-        made = await asyncio.gather(*(engine.provision(desired) for desired in specs))
+        results = await asyncio.gather(*(engine.provision(desired) for desired in specs))
 
-        assert len({tuple(result.resource_ids.items()) for result in made}) == len(specs)
+        assert len({tuple(result.resource_ids.items()) for result in results}) == len(specs)
         for number, desired in enumerate(specs):
-            await healthy(engine, desired)
+            await wait_healthy(engine, desired)
             assert await subject.versions(desired.tenant) == [number % 2 + 1]
 
     async def test_simultaneous_operations_of_two_workers_make_one_resource(
@@ -317,12 +321,12 @@ class ComputeContract:
         for version in (1, 2):
             desired = spec(subject, tenant, version)
             acts = (partial(workers[n % 2].provision, desired) for n in range(6))
-            await asyncio.gather(*map(insisted, acts))
-            await healthy(workers[0], desired)
+            await asyncio.gather(*map(retry_while_busy, acts))
+            await wait_healthy(workers[0], desired)
             assert await subject.versions(tenant) == [version]
 
         deletes = (partial(workers[n % 2].destroy, tenant, location) for n in range(6))
-        gone = await asyncio.gather(*map(insisted, deletes))
+        gone = await asyncio.gather(*map(retry_while_busy, deletes))
 
         assert any(gone)
         assert await subject.versions(tenant) == []
@@ -336,7 +340,7 @@ class ComputeContract:
         await engine.destroy(tenants[0], specs[0].location)
 
         for number, desired in enumerate(specs[1:], 1):
-            observed = await healthy(engine, desired)
+            observed = await wait_healthy(engine, desired)
             assert observed.config_hash == desired.config_hash
             assert await subject.versions(desired.tenant) == [number % 2 + 1]
         gone = await asyncio.gather(
@@ -351,10 +355,10 @@ class ComputeContract:
         registry = ComputeRegistry({"engine": engine})
 
         async def arrives_or_is_refused(value: str) -> None:
-            desired = spec(subject, subject.tenant(), **subject.carrying(value))
-            if (refusal := await _refusal(registry, desired)) is None:
-                await healthy(engine, desired)
-                assert await subject.carried(desired.tenant) == value
+            desired = spec(subject, subject.tenant(), **subject.with_text(value))
+            if (refusal := await _find_refusal(registry, desired)) is None:
+                await wait_healthy(engine, desired)
+                assert await subject.read_text(desired.tenant) == value
             else:
                 assert value not in refusal
                 assert await subject.versions(desired.tenant) == []
@@ -364,22 +368,22 @@ class ComputeContract:
     async def test_no_output_shows_a_secret(
         self, subject: Subject, caplog: pytest.LogCaptureFixture
     ) -> None:
-        # As the host has it: libraries are heard from warnings on.
+        # The host sets the same levels: libraries log warnings and errors only.
         caplog.set_level(logging.WARNING)
         caplog.set_level(logging.DEBUG, "landlord_engines")
         engine, tenant = subject.engine(), subject.tenant()
         registry = ComputeRegistry({"engine": engine})
         desired = spec(subject, tenant, **subject.with_secret(SECRET))
 
-        made = await engine.provision(desired)
-        observed = await healthy(engine, desired)
-        outputs = [repr(value) for value in (engine, desired, made, observed)]
-        if (refused := subject.refused(SECRET)) is not None:
-            refusal = await _refusal(registry, spec(subject, subject.tenant(), **refused))
+        provisioned = await engine.provision(desired)
+        observed = await wait_healthy(engine, desired)
+        outputs = [repr(value) for value in (engine, desired, provisioned, observed)]
+        if (refused := subject.with_refused_secret(SECRET)) is not None:
+            refusal = await _find_refusal(registry, spec(subject, subject.tenant(), **refused))
             assert refusal is not None
             outputs.append(refusal)
 
-        outputs += [caplog.text, await subject.shown(tenant)]
+        outputs += [caplog.text, await subject.list_public_texts(tenant)]
         assert not [text for text in outputs if SECRET in text]
 
     async def test_the_schema_is_valid_and_accepts_the_configurations_of_the_tests(
@@ -393,7 +397,7 @@ class ComputeContract:
             registry.check("engine", subject.config(version))
 
 
-async def _refusal(registry: ComputeRegistry, desired: ComputeSpec) -> str | None:
+async def _find_refusal(registry: ComputeRegistry, desired: ComputeSpec) -> str | None:
     """Check a spec as the lifecycle does, and return the reason of a refusal."""
     (name,) = registry
     try:
@@ -404,7 +408,7 @@ async def _refusal(registry: ComputeRegistry, desired: ComputeSpec) -> str | Non
     return None
 
 
-def _points(subject: Subject) -> Iterator[tuple[str, str]]:
+def _list_points(subject: Subject) -> Iterator[tuple[str, str]]:
     for act, points in subject.points.items():
         for point in points:
             yield act, point
@@ -413,13 +417,13 @@ def _points(subject: Subject) -> Iterator[tuple[str, str]]:
 async def _interrupt_act(subject: Subject, act: str, point: str) -> str:
     """Create a tenant whose act was interrupted at this failpoint."""
     tenant = subject.tenant()
-    await _prepared(subject, tenant, act)
+    await _prepare(subject, tenant, act)
     with pytest.raises(Interrupted):
-        await _acted(subject.engine(_interrupting(point)), subject, tenant, act)
+        await _act(subject.engine(_interrupt_at(point)), subject, tenant, act)
     return tenant
 
 
-def _interrupting(point: str) -> Callable[[str], None]:
+def _interrupt_at(point: str) -> Callable[[str], None]:
     def reached(at: str) -> None:
         if at == point:
             raise Interrupted(point)
@@ -427,21 +431,21 @@ def _interrupting(point: str) -> Callable[[str], None]:
     return reached
 
 
-async def _prepared(subject: Subject, tenant: str, act: str) -> None:
+async def _prepare(subject: Subject, tenant: str, act: str) -> None:
     if act != "create":
         await subject.engine().provision(spec(subject, tenant, 1))
-        await healthy(subject.engine(), spec(subject, tenant, 1))
+        await wait_healthy(subject.engine(), spec(subject, tenant, 1))
 
 
-def _acted(engine: ComputeEngine, subject: Subject, tenant: str, act: str) -> Awaitable[object]:
+def _act(engine: ComputeEngine, subject: Subject, tenant: str, act: str) -> Awaitable[object]:
     if act == "delete":
         return engine.destroy(tenant, spec(subject, tenant).location)
     return engine.provision(spec(subject, tenant, 2))
 
 
-async def _ended(engine: ComputeEngine, subject: Subject, tenant: str, act: str) -> None:
+async def _check_result(engine: ComputeEngine, subject: Subject, tenant: str, act: str) -> None:
     if act == "delete":
         assert await subject.versions(tenant) == []
         return
-    await healthy(engine, spec(subject, tenant, 2))
+    await wait_healthy(engine, spec(subject, tenant, 2))
     assert await subject.versions(tenant) == [2]

@@ -37,16 +37,16 @@ def read(
         flags={},
         compute_type=lambda _: factory.settings_type,
     )
-    found = sources.load("own", _Nothing).settings.compute[factory.info.name]
-    check_section(found.settings)
-    return found
+    own_section = sources.load("own", _Nothing).settings.compute[factory.info.name]
+    check_section(own_section.settings)
+    return own_section
 
 
 def make(factory: ComputeEngineFactory, section: Mapping[str, object]) -> Any:
     """Make an engine, whose threads are the event loop's."""
-    found = read(factory, section)
+    own_section = read(factory, section)
     context = ComputeContext(
-        settings=found.settings, defaults=found.defaults, logger=RecordingLogger()
+        settings=own_section.settings, defaults=own_section.defaults, logger=RecordingLogger()
     )
     return factory.create_engine(context)
 

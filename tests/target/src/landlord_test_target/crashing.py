@@ -1,9 +1,9 @@
 """The compute engine ``crashing-process``: ``process`` that kills itself with SIGKILL at a failpoint.
 
-    crash_at: update:written    the point, also one of the runner's
-    victim: worker              or runner, for the runner's points
+    crash_at: update:written    the failpoint, of the engine or of the runner
+    victim: worker              the process to kill: worker or runner
 
-`carry_out` carries out jobs with it, one after the other, and prints the answers.
+`run_all_jobs` runs jobs with this engine, one after the other, and prints the answers.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 @attrs.frozen(kw_only=True)
 class CrashingSettings(ProcessSettings):
-    """The settings of ``process``, and the point.
+    """The settings of ``process``, and the failpoint.
 
     Attributes:
-        crash_at: The point.
+        crash_at: The failpoint.
         victim: The process that is killed there.
     """
 
@@ -62,15 +62,17 @@ factory = ComputeEngineFactory(
 )
 
 
-def carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:
+def run_all_jobs(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:
     """Run jobs in this process."""
-    asyncio.run(_carry_out(settings, bodies))
+    asyncio.run(_run_all_jobs(settings, bodies))
 
 
-async def _carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:
+async def _run_all_jobs(
+    settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]
+) -> None:
     tenants = build_tenant_jobs(
         ("process", make(factory, settings)), health_timeout=20.0, step_timeout=60.0
     )
     for number, body in enumerate(bodies):
         answer = await tenants.run(json.dumps(body).encode(), InMemorySteps(str(number)))
-        print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # it is what was asked for
+        print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # the caller reads it

@@ -1,9 +1,9 @@
-"""The runner of ``process`` as a process that coverage measures, killed with -9 at a failpoint.
+"""The runner of ``process``, as a program that coverage measures and that kills a process at a failpoint.
 
     python crashing_runner.py POINT VICTIM FOLDER DESCRIPTOR
 
-VICTIM is a process id, or 0 for the runner itself. Loaded by its path, the runner imports nothing of
-its package: that would take half a second of processor time for each tenant.
+VICTIM is a process id, or 0 for the runner itself. The program loads the runner by its path, because
+an import of its package would take half a second of processor time for each tenant.
 """
 
 import os
@@ -32,7 +32,7 @@ def _load() -> Callable[..., Any]:
     return main
 
 
-def _keep(point: str, victim: int, *arguments: str) -> None:
+def _run(point: str, victim: int, *arguments: str) -> None:
     """Run a command as `process` does, and kill a process at a failpoint of the runner."""
 
     def reached(at: str) -> None:
@@ -43,4 +43,4 @@ def _keep(point: str, victim: int, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    _keep(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
+    _run(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -46,11 +46,11 @@ class DirectHarness:
     async def wait_state(self, job: str, state: PolledState) -> PolledExecution:
         """Wait until Landlord reads this state of a job, and return the answer."""
 
-        async def look() -> PolledExecution | None:
+        async def check() -> PolledExecution | None:
             polled = await self.dispatcher.poll(job)
             return polled if polled is not None and polled.state is state else None
 
-        answer = await wait_for(look)
+        answer = await wait_for(check)
         assert answer is not None
         return answer
 

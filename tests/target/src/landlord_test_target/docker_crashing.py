@@ -13,12 +13,12 @@ from landlord_test_target.docker import SETTINGS
 from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 
-def carry_out(crash_at: str, bodies: Sequence[Mapping[str, Any]]) -> None:
+def run_all_jobs(crash_at: str, bodies: Sequence[Mapping[str, Any]]) -> None:
     """Run the jobs one after the other, and print the answers."""
-    asyncio.run(_carry_out(crash_at, bodies))
+    asyncio.run(_run_all_jobs(crash_at, bodies))
 
 
-async def _carry_out(crash_at: str, bodies: Sequence[Mapping[str, Any]]) -> None:
+async def _run_all_jobs(crash_at: str, bodies: Sequence[Mapping[str, Any]]) -> None:
     def reached(point: str) -> None:
         if point == crash_at:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -27,5 +27,5 @@ async def _carry_out(crash_at: str, bodies: Sequence[Mapping[str, Any]]) -> None
     tenants = build_tenant_jobs(("docker", engine), health_timeout=20.0, step_timeout=60.0)
     for number, body in enumerate(bodies):
         answer = await tenants.run(json.dumps(body).encode(), InMemorySteps(str(number)))
-        print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # it is what was asked for
+        print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # the caller reads it
     await engine.aclose()

@@ -125,7 +125,7 @@ class Host:
             try:
                 self._process.join(timeout)
             finally:
-                # With an end of the process there is one of its output.
+                # The readers end once the process has ended.
                 self._process.kill()
             return output.result(), errors.result()
 
@@ -171,7 +171,7 @@ def fork_piped_host(command: tuple[str, ...], folder: Path, environment: Mapping
     call = partial(_run_host, command, str(folder))
     with to_output, to_errors, output, errors:
         process = _start(call, (to_output, to_errors), variables, folder)
-        return Host(process, *(os.fdopen(os.dup(one.fileno())) for one in (output, errors)))
+        return Host(process, *(os.fdopen(os.dup(stream.fileno())) for stream in (output, errors)))
 
 
 def _start(
@@ -191,14 +191,14 @@ def _start(
 def _run_host(command: tuple[str, ...], *path: str) -> None:
     sys.argv = list(command)
     sys.path[:0] = path
-    # Here and not above: the process that asks for a fork needs none of it.
+    # Imported here, because the process that asks for a fork does not need the module.
     from landlord_engines_core.cli import main
 
     main()
 
 
 def _run_unmeasured(*arguments: Any) -> None:
-    # The server, and so each of its forks, is measured where any test is.
+    # Coverage measures the fork server, and so each of its forks.
     stop_measuring()
     _run(*arguments)
 
@@ -224,5 +224,5 @@ def _run(
         call()
     finally:
         sys.stdout.flush()
-        # A fork ends without them. The log writes its last lines then, and coverage its data.
+        # A forked process runs no exit handlers. They write the log's last lines and coverage's data.
         atexit._run_exitfuncs()

@@ -2,8 +2,8 @@
 
     python -m landlord_test_target.frozen_worker FOLDER POINT CONFIG
 
-The worker stops itself (SIGSTOP). If it continues later than `FRESH`, it asks whether its job is
-alive. The answer is no, and the worker prints the name of its last error.
+The worker stops itself with SIGSTOP. A test continues it after more than `FRESH` seconds. The worker
+then asks whether its job is alive, gets ExecutionEnded, and prints that name.
 """
 
 import asyncio
@@ -38,4 +38,4 @@ if __name__ == "__main__":
     try:
         asyncio.run(provision(*sys.argv[1:]))
     except ExecutionEnded as error:
-        print(type(error).__name__)  # noqa: T201  # it is what was asked for
+        print(type(error).__name__)  # noqa: T201  # the caller reads it

@@ -115,19 +115,19 @@ class Harness:
     async def wait_row(self, execution_id: str) -> Mapping[str, Any]:
         """Wait for Restate's row of an invocation: a killed server must replay its log first."""
 
-        async def look() -> Mapping[str, Any]:
+        async def check() -> Mapping[str, Any]:
             return await self.dispatcher.read_row(execution_id) or {}
 
-        return await wait_for(look)
+        return await wait_for(check)
 
     async def wait_status(self, execution_id: str, *statuses: str) -> Mapping[str, Any]:
-        async def look() -> Mapping[str, Any] | None:
+        async def check() -> Mapping[str, Any] | None:
             row = await self.wait_row(execution_id)
             return row if row["status"] in statuses else None
 
-        found = await wait_for(look)
-        assert found is not None
-        return found
+        matching = await wait_for(check)
+        assert matching is not None
+        return matching
 
     async def wait_done(self, execution_id: str) -> dict[str, Any]:
         """Wait for a job's success and return its answer."""
@@ -149,14 +149,14 @@ class Harness:
     async def wait_held(self, execution_id: str, message: str) -> Mapping[str, Any]:
         """Wait until a job backs off with this text in its last failure, as a held job does."""
 
-        async def look() -> Mapping[str, Any] | None:
+        async def check() -> Mapping[str, Any] | None:
             row = await self.wait_row(execution_id)
             seen = row["status"] == "backing-off" and message in row.get("last_failure", "")
             return row if seen else None
 
-        found = await wait_for(look)
-        assert found is not None
-        return found
+        matching = await wait_for(check)
+        assert matching is not None
+        return matching
 
     async def wait_acquire_suspended(self) -> None:
         """Wait until an ``acquire`` has preempted the holder and waits for the holder's end."""
@@ -165,10 +165,10 @@ class Harness:
             " AND target_handler_name = 'acquire' AND status = 'suspended'"
         )
 
-        async def look() -> bool:
+        async def check() -> bool:
             return bool(await self.admin.query(sql))
 
-        await wait_for(look)
+        await wait_for(check)
 
     async def history(self, tenant: str) -> list[dict[str, Any]]:
         history: list[dict[str, Any]] = await self._lock(tenant, "history")
@@ -177,12 +177,12 @@ class Harness:
     async def wait_ended(self, tenant: str, count: int) -> list[dict[str, Any]]:
         """Wait until the history has this many ended jobs, and return it."""
 
-        async def look() -> list[dict[str, Any]]:
+        async def check() -> list[dict[str, Any]]:
             history = await self.history(tenant)
             ended = sum(1 for transition in history if transition["ended_at"])
             return history if ended >= count else []
 
-        return await wait_for(look)
+        return await wait_for(check)
 
     async def wait_outcomes(self, tenant: str, count: int) -> list[str]:
         return [transition["outcome"] for transition in await self.wait_ended(tenant, count)]

@@ -1,4 +1,4 @@
-"""The rendered help of each command. To record it: ``python -m landlord_test_target.help_texts``."""
+"""The rendered help of each command. ``python -m landlord_test_target.help_texts`` writes it to files."""
 
 from pathlib import Path
 

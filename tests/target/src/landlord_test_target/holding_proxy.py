@@ -34,8 +34,8 @@ class HoldingProxy:
         """Serve one connection."""
         await relay(reader, writer, await asyncio.open_unix_connection(SOCKET), self._filter)
 
-    async def _filter(self, data: bytes, *, asks: bool) -> bool:
-        if asks and self.held_text.encode() in data.split(b"\r\n", 1)[0]:
+    async def _filter(self, data: bytes, *, from_client: bool) -> bool:
+        if from_client and self.held_text.encode() in data.split(b"\r\n", 1)[0]:
             self.arrived.set()
             await self.released.wait()
         return True

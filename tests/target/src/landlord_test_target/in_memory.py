@@ -55,7 +55,7 @@ class InMemorySteps:
 
     execution_id: str = "one"
     record: Record = attrs.field(factory=Record)
-    overtaken: bool = False
+    superseded: bool = False
     names: list[str] = attrs.field(factory=list)
     lost: LostAttempts = NONE_LOST
 
@@ -75,7 +75,7 @@ class InMemorySteps:
         self.record = self.record.with_end(transition)
 
     async def read_record(self, tenant: str) -> Record:
-        if self.overtaken:
+        if self.superseded:
             raise Superseded(f"another job has the lock of {tenant}")
         return self.record
 

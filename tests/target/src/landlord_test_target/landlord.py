@@ -73,10 +73,10 @@ class ScriptedDispatcher:
         return [body["operation"] for body in self.sent()]
 
     async def wait_dispatched(self, number: int) -> None:
-        async def look() -> bool:
+        async def check() -> bool:
             return len(self.bodies) >= number
 
-        await wait_for(look)
+        await wait_for(check)
 
     def _raise_error(self) -> None:
         if self.error is not None:
@@ -139,12 +139,12 @@ class ApiUser:
     async def wait_fields(self, tenant: str, **fields: object) -> dict[str, Any]:
         """Wait until the tenant shows these fields, and return it."""
 
-        async def look() -> dict[str, Any] | None:
+        async def check() -> dict[str, Any] | None:
             body: dict[str, Any] = (await self.get(tenant)).body
             return body if fields.items() <= body.items() else None
 
         try:
-            document = await wait_for(look)
+            document = await wait_for(check)
         except AssertionError as error:
             body = (await self.get(tenant)).body
             raise AssertionError(f"not {fields}: {body}") from error
@@ -152,7 +152,7 @@ class ApiUser:
         return document
 
     async def wait_removed(self, tenant: str) -> None:
-        async def look() -> bool:
+        async def check() -> bool:
             return (await self.get(tenant)).status == 404
 
-        await wait_for(look)
+        await wait_for(check)

@@ -1,6 +1,6 @@
-"""Coverage, switched off where a test reaches no line of its own.
+"""Coverage, switched off for tests that reach only lines that other tests reach too.
 
-Python 3.11 calls coverage for each line, and a new interpreter imports for twice as long.
+On Python 3.11, coverage doubles the import time of a new interpreter.
 """
 
 import atexit
@@ -25,28 +25,28 @@ def is_measured() -> bool:
 
 
 def stop_measuring() -> None:
-    """Stop coverage in this process for good, and in those that it starts."""
+    """Stop coverage in this process until it ends, and in the processes that it starts."""
     if (measuring := _current()) is not None:
         measuring.stop()
-        # It would write what the fork server had reached.
+        # At exit, coverage would write the lines that the fork server had reached.
         atexit.unregister(measuring._atexit)
         os.environ.pop(_VARIABLE, None)
 
 
 @contextmanager
 def unmeasured() -> Iterator[None]:
-    """Stop coverage meanwhile, if it measures."""
+    """Stop coverage until the context ends, if coverage measures this process."""
     if (measuring := _current()) is None:
         yield
         return
-    # It starts once, and forks for measured tests too.
+    # The fork server starts once, so start it measured: it also forks for measured tests.
     multiprocessing.forkserver.ensure_running()
     measuring.stop()
     del os.environ[_VARIABLE]
     try:
         yield
     finally:
-        # It sets the variable.
+        # `start` sets the variable again.
         measuring.start()
 
 

@@ -1,4 +1,4 @@
-"""An oracle of a body's result, by Go's rules of JSON and the rules of a job, without core's code.
+"""An oracle: it predicts the result of a job's body by Go's rules of JSON, without core's code.
 
 The oracle has its own JSON reader, which follows Go's encoding/json. It remembers for each tenant the
 resource that the last good job asked for.
@@ -62,7 +62,7 @@ class _Reader:
     at: int = 0
     members: list[tuple[str, object, int]] = attrs.field(factory=list)
     stack: list[tuple[Any, str, int]] = attrs.field(factory=list)
-    """The containers that are open, with the key and the beginning of the value in each."""
+    """The open lists and maps, each with its current key and the position where that key's value begins."""
 
     def document(self) -> list[tuple[str, object, int]]:
         if self._peek() != "{":
@@ -146,7 +146,7 @@ def _unescaped(text: str) -> str:
     plain = _ESCAPE.sub(
         lambda match: chr(int(match[1], 16)) if match[1] else _SHORT.get(match[2], match[2]), text
     )
-    # Pairs become one character here, and halves the replacement character.
+    # A surrogate pair becomes one character, and half of a pair the replacement character.
     return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
@@ -184,7 +184,7 @@ class Resource:
 
 @attrs.frozen
 class Expected:
-    """The expected result of a body: refused, held or done, and its tenant's resource after it."""
+    """The expected result of a body: refused, held or done, and the resource that its tenant has then."""
 
     tenant: str
     verdict: str

@@ -18,7 +18,7 @@ from landlord_test_target.commands import (
 )
 from landlord_test_target.harness import wait_for
 
-Ask = Callable[[], Awaitable[object]]
+ConfirmJob = Callable[[], Awaitable[object]]
 
 
 async def confirm_job_is_alive() -> None:
@@ -30,7 +30,7 @@ def do_nothing() -> None:
 
 
 async def update_in_step(
-    engine: ProcessCompute, desired: ComputeSpec, confirm_job: Ask = confirm_job_is_alive
+    engine: ProcessCompute, desired: ComputeSpec, confirm_job: ConfirmJob = confirm_job_is_alive
 ) -> object:
     """Update a tenant as a step of a job does."""
     with InFlightRequests(longest_carry=engine.longest_carry).attribute_to(
@@ -71,14 +71,14 @@ async def crash_update_at(engine: ProcessCompute, point: str, desired: ComputeSp
 async def wait_serves(engine: ProcessCompute, tenants_mark: str, desired: ComputeSpec) -> None:
     """Check that the tenant has one process, with this configuration, that becomes healthy."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         observed = await engine.inspect(desired.tenant, "")
         return (observed.state, observed.config_hash) == (
             ResourceState.HEALTHY,
             desired.config_hash,
         )
 
-    await wait_for(look)
+    await wait_for(check)
     (process,) = find_processes(tenants_mark)
     env = desired.config["env"]
     assert isinstance(env, dict)

@@ -4,12 +4,12 @@ A resource's name (engine, location, tenant) is unique, as on real targets, unle
 ``duplicate`` is set. The server writes every call to a ledger. `/faults` sets faults per tenant and call:
 
 - delay_before, delay_after: Seconds before or after the call's effect.
-- hold: The call waits for its effect for as long as this is set.
+- hold: The call has no effect and no answer while this is set.
 - fail, refuse, drop: The number of calls that answer 503, 422, or have their effect and no answer; -1 for all.
-- duplicate: A create makes a second resource beside the first.
+- duplicate: A create makes a second resource although one exists.
 
-Single calls of a tenant can be delayed by seconds before or after their effect. Faults can also hit every
-call by chance, drawn from a seed in the order of the calls:
+Single calls of a tenant can be delayed before or after their effect. Random faults can hit every call;
+the server draws them from a seed in the order of the calls:
 
 - slow: The longest delay in seconds, drawn before the effect and again after it.
 - fail, lose: The share of calls that answer 503, or have their effect and no answer.
@@ -190,7 +190,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def call(self, name: str, body: dict[str, Any]) -> None:
         server, tenant, request = self.server, body["tenant"], uuid4().hex
-        server.write_ledger(body, name, "asked", request)
+        server.write_ledger(body, name, "received", request)
         if server.count_down_fault(tenant, name, "refuse"):
             return self.answer(422, {"reason": "the target refuses this"})
         if server.count_down_fault(tenant, name, "fail"):
@@ -231,8 +231,8 @@ class Handler(BaseHTTPRequestHandler):
         """
         name = (body["tenant"], body["engine"], body["location"])
         duplicate = self.server.fault(body["tenant"], "create", "duplicate")
-        made = self.server.rows(sql, *name, json.dumps(body), duplicate)
-        return (201 if made else 409), self.find(body)
+        rows = self.server.rows(sql, *name, json.dumps(body), duplicate)
+        return (201 if rows else 409), self.find(body)
 
     def do_update(self, body: dict[str, Any]) -> tuple[int, object]:
         before = self.find(body)
@@ -275,7 +275,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--db", type=Path, required=True)
     target = Target(parser.parse_args().db)
-    print(target.server_address[1], flush=True)  # noqa: T201  # the port is what is asked for
+    print(target.server_address[1], flush=True)  # noqa: T201  # the caller reads the port
     target.serve_forever()
 
 

@@ -43,11 +43,11 @@ class Key:
         return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def headers(
-        self, path: str, *, kid: str = "", lasts: float = 60.0, since: float = 0.0
+        self, path: str, *, key_id: str = "", lasts: float = 60.0, since: float = 0.0
     ) -> dict[str, str]:
         """Build the headers with which restate-server 1.7.12 signs a request to this path."""
         now = int(time.time() + since)
-        head = {"typ": "JWT", "alg": "EdDSA", "kid": kid or self.public}
+        head = {"typ": "JWT", "alg": "EdDSA", "kid": key_id or self.public}
         claims = {"aud": path, "iat": now, "nbf": now, "exp": now + int(lasts)}
         signed = f"{_part(head)}.{_part(claims)}"
         token = f"{signed}.{_base64(self.private.sign(signed.encode()))}"

@@ -30,8 +30,8 @@ class StallingProxy:
         connection = await asyncio.open_connection(server.hostname, server.port)
         await relay(reader, writer, connection, self._filter)
 
-    async def _filter(self, _: bytes, *, asks: bool) -> bool:
-        if self.silent and asks:
+    async def _filter(self, _: bytes, *, from_client: bool) -> bool:
+        if self.silent and from_client:
             self.request_ignored.set()
         return not self.silent
 

@@ -43,7 +43,7 @@ transitions = st.builds(
 records = st.builds(
     Record,
     placements=st.lists(placements, max_size=4, unique=True).map(tuple),
-    transitions=st.lists(transitions, max_size=4, unique_by=lambda one: one.execution_id).map(
-        tuple
-    ),
+    transitions=st.lists(
+        transitions, max_size=4, unique_by=lambda transition: transition.execution_id
+    ).map(tuple),
 )

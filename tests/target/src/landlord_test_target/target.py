@@ -40,7 +40,9 @@ class Target:
         document: dict[str, Any] = json.loads(only["document"])
         return document
 
-    async def ledger(self, tenant: str, call: str, outcome: str = "asked") -> list[dict[str, Any]]:
+    async def ledger(
+        self, tenant: str, call: str, outcome: str = "received"
+    ) -> list[dict[str, Any]]:
         rows = await self.rows(tenant)
         return [row for row in rows if (row["call"], row["outcome"]) == (call, outcome)]
 
@@ -51,10 +53,10 @@ class Target:
     async def wait_called(self, tenant: str, call: str, count: int = 1) -> None:
         """Wait until the target has received this many calls."""
 
-        async def look() -> bool:
+        async def check() -> bool:
             return len(await self.ledger(tenant, call)) >= count
 
-        await wait_for(look)
+        await wait_for(check)
 
     async def set_fault(self, tenant: str, call: str, **kinds: float) -> None:
         await self._post("faults", {"tenant": tenant, "call": call, **kinds})
@@ -67,9 +69,9 @@ class Target:
         """Set the chances of faults for every call."""
         await self._post("chances", {"seed": seed, **kinds})
 
-    async def rows_of_all(self, what: str) -> list[dict[str, Any]]:
+    async def rows_of_all_tenants(self, table: str) -> list[dict[str, Any]]:
         """Return the ledger, or the resources, of all tenants."""
-        return await self._get(what, "")
+        return await self._get(table, "")
 
     async def hold_next_call(self, moment: str) -> bool:
         """Hold the next call ``before`` or ``after`` its effect, and return whether one came in time."""
@@ -86,7 +88,7 @@ class Target:
         async with self.http.post(f"{self.url}/{path}", json=body) as response:
             assert response.status == 200
 
-    async def _get(self, what: str, tenant: str) -> list[dict[str, Any]]:
-        async with self.http.get(f"{self.url}/{what}", params={"tenant": tenant}) as response:
+    async def _get(self, table: str, tenant: str) -> list[dict[str, Any]]:
+        async with self.http.get(f"{self.url}/{table}", params={"tenant": tenant}) as response:
             rows: list[dict[str, Any]] = await response.json()
             return rows

@@ -20,10 +20,10 @@ Connection = tuple[StreamReader, StreamWriter]
 class Filter(Protocol):
     """A callback that may delay a piece of data, and decides whether it is relayed.
 
-    ``asks`` is true for data from the client.
+    ``from_client`` is false for data from the server.
     """
 
-    async def __call__(self, data: bytes, /, *, asks: bool) -> bool: ...
+    async def __call__(self, data: bytes, /, *, from_client: bool) -> bool: ...
 
 
 ServeConnection = Callable[[StreamReader, StreamWriter], Awaitable[None]]
@@ -82,31 +82,32 @@ async def run_tcp_server(
         await connections.close()
 
 
-async def _relay_everything(_: bytes, *, asks: bool) -> bool:
+async def _relay_everything(_: bytes, *, from_client: bool) -> bool:
     return True
 
 
 async def relay(
     reader: StreamReader,
     writer: StreamWriter,
-    beyond: Connection,
-    passing: Filter = _relay_everything,
+    server_connection: Connection,
+    may_pass: Filter = _relay_everything,
 ) -> None:
-    """Relay bytes both ways until both sides have ended, then close ``beyond``."""
-    back_reader, back_writer = beyond
+    """Relay bytes both ways until both sides have ended, then close ``server_connection``."""
+    server_reader, server_writer = server_connection
 
-    async def pump(source: StreamReader, sink: StreamWriter, *, asks: bool) -> None:
+    async def pump(source: StreamReader, sink: StreamWriter, *, from_client: bool) -> None:
         with suppress(OSError):
             while data := await source.read(_PIECE):
-                if await passing(data, asks=asks):
+                if await may_pass(data, from_client=from_client):
                     sink.write(data)
                     await sink.drain()
         sink.close()
 
     try:
         await asyncio.gather(
-            pump(reader, back_writer, asks=True), pump(back_reader, writer, asks=False)
+            pump(reader, server_writer, from_client=True),
+            pump(server_reader, writer, from_client=False),
         )
-        await back_writer.wait_closed()
+        await server_writer.wait_closed()
     finally:
-        back_writer.transport.abort()
+        server_writer.transport.abort()

@@ -29,7 +29,7 @@ class Landlord:
         self.requested_paths: list[str] = []
         self.may_answer = threading.Event()
         self.may_answer.set()
-        # As Landlord answers for an engine without defaults.
+        # Landlord answers so for an engine without defaults.
         server.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
         server.expect_request(re.compile(r"/v1/tenants/.+")).respond_with_handler(self._tenant)
 
@@ -53,6 +53,8 @@ class Landlord:
         tenant = request.path.rsplit("/", 1)[1]
         if self.is_down or tenant in self.failing_tenants:
             return Response("oh", 500)
-        found = self.tenants.get(tenant)
-        document, status = (found, 200) if found else ({"error": "Tenant not found"}, 404)
+        tenant_document = self.tenants.get(tenant)
+        document, status = (
+            (tenant_document, 200) if tenant_document else ({"error": "Tenant not found"}, 404)
+        )
         return Response(json.dumps(document), status, content_type="application/json")

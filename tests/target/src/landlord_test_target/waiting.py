@@ -11,18 +11,18 @@ T = TypeVar("T")
 
 _FIRST, _LAST, _RANGES = 10_000, 32_000, 8
 _APART = 131
-"""How far from each other two processes begin that were started one after the other."""
+"""Ports between the first ports of two test processes that the system started one after the other."""
 
 
-async def wait_for(look: Callable[[], Awaitable[T]], within: float = 60.0) -> T:
-    """Call ``look`` repeatedly until it returns something, and return that."""
+async def wait_for(condition: Callable[[], Awaitable[T]], within: float = 60.0) -> T:
+    """Call ``condition`` repeatedly until it returns something, and return that."""
     try:
         async with asyncio.timeout(within):
-            while not (result := await look()):
+            while not (result := await condition()):
                 await asyncio.sleep(0.03)
             return result
     except TimeoutError:
-        raise AssertionError(f"not seen within {within} s") from None
+        raise AssertionError(f"the condition was not met within {within} s") from None
 
 
 def free_port() -> int:

@@ -21,12 +21,12 @@ HOST = Path(sys.executable).parent / "landlord-host"
 
 
 def _variables() -> dict[str, str]:
-    # Both change from test to test, and no worker reads them.
-    passing = ("COVERAGE_", "PYTEST_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(passing)}
+    # These variables change from test to test, and no worker reads them.
+    ignored = ("COVERAGE_", "PYTEST_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ignored)}
 
 
-_AT_START = _variables()
+_INITIAL_VARIABLES = _variables()
 
 
 @attrs.define(kw_only=True)
@@ -82,7 +82,7 @@ class Worker:
 
     async def _run(self, arguments: tuple[str, ...], output: Path) -> Process | ForkedProcess:
         command = (str(HOST), *arguments)
-        if self.may_fork and not self.environment and _variables() == _AT_START:
+        if self.may_fork and not self.environment and _variables() == _INITIAL_VARIABLES:
             return fork_host(command, output)
         with output.open("ab") as log:
             return await asyncio.create_subprocess_exec(
@@ -109,13 +109,13 @@ class Worker:
     ) -> list[dict[str, Any]]:
         """Wait for ``count`` log lines with this message and these values, and return them."""
 
-        async def look() -> list[dict[str, Any]]:
+        async def check() -> list[dict[str, Any]]:
             expected = {"message": message, **values}.items()
             matches = [line for line in self.log_lines() if expected <= line.items()]
             return matches if len(matches) >= count else []
 
         try:
-            return await wait_for(look)
+            return await wait_for(check)
         except AssertionError as error:
             raise AssertionError(f"not logged: {message} {values}\n{self.log_text()}") from error
 

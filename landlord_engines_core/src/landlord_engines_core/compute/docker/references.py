@@ -89,7 +89,7 @@ def _has_started_since(joined: Mapping[str, Any], raw: Mapping[str, Any]) -> boo
     start, joined_start = start_time(raw["State"]), start_time(joined["State"])
     if start is None or joined_start is None:
         return False
-    # A start in the future is due to a clock that was set back, and says nothing.
+    # A start in the future means that a clock was set back, so the order of the starts is unknown.
     return start < joined_start <= datetime.now(UTC)
 
 

@@ -67,7 +67,7 @@ class Replacement:
         Raises:
             NotFound: The previous container is gone.
         """
-        # Going back is what is left to do after a cancellation, too.
+        # A cancellation repeats the same function, which is what a cancelled `undo` still has to do.
         await switch(self._go_back, self._go_back, longest=self._longest)
 
     async def wait_decided(self) -> Health:

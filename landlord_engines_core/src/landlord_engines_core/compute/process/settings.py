@@ -71,10 +71,10 @@ class ProcessSettings:
             ),
             "output_limit is less than 1": self.output_limit < 1,
         }
-        if found := [
+        if faults := [
             f"compute.process.{problem}" for problem, is_met in problems.items() if is_met
         ]:
-            raise SettingsError("; ".join(found), hint="correct each setting in its source")
+            raise SettingsError("; ".join(faults), hint="correct each setting in its source")
 
 
 def check_folder(folder: Path) -> str:

@@ -129,8 +129,8 @@ async def _perform(factory: ComputeEngineFactory, acts: Acts) -> Done:
     else:
         results = [await call for call in calls]
     await engine.aclose()
-    shown = (repr(engine), *map(repr, results))
-    return Done(results=tuple(results), texts=(*shown, *lines.texts))
+    texts = (repr(engine), *map(repr, results))
+    return Done(results=tuple(results), texts=(*texts, *lines.texts))
 
 
 async def _call(engine: ComputeEngine, act: Act) -> Any:

@@ -4,8 +4,8 @@
 - stuck: The engine never updates.
 - slow: The engine takes longer than the judge allows.
 - acts later: The engine creates a deleted resource again, long after the delete.
-- never asks: The engine continues a chain of requests after its worker's step has ended.
-- no order: The worker takes any job for the one dispatched last.
+- unchecked: The engine sends the rest of its requests after its worker's step has ended.
+- no order: The worker treats each job as the one that was dispatched last.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class BuggyCompute(TargetCompute):
         if self.bug == "elsewhere":
             await TargetCompute.provision(self, attrs.evolve(spec, location="elsewhere"))
             return self._claim(spec)
-        if self.bug == "never asks":
+        if self.bug == "unchecked":
             chain = asyncio.create_task(self._create_unchecked(spec))
             self._later.add(chain)
             return await asyncio.shield(chain)

@@ -33,7 +33,7 @@ __all__ = ["Campaign", "CampaignOptions", "start_campaign"]
 INTERVALS = Intervals(reconcile=0.2, poll=0.2, retry=1.0, kill=0.2)
 """Landlord's intervals. Landlord gives up after five rounds, and campaigns test that too."""
 
-LOOKS_WITHOUT_JOB = 4
+QUIET_CHECKS = 4
 
 LONGEST_CALL = aiohttp.ClientTimeout(total=10)
 """Seconds in which a working restate-server completes a call through a worker."""
@@ -80,7 +80,7 @@ class CampaignOptions:
 
     @property
     def longest_act(self) -> float:
-        """Return the longest time of an act in seconds, with the request that a cancellation waits for."""
+        """Return the maximum seconds of an act, including the request that a cancellation waits for."""
         return self.step_timeout + self.carry
 
     def settings(self) -> dict[str, Any]:
@@ -139,10 +139,10 @@ class Campaign:
         led = self._count_led_partitions()
         await self.harness.restate.start()
 
-        async def look() -> bool:
+        async def check() -> bool:
             return self._count_led_partitions() >= led + PARTITIONS
 
-        await wait_for(look, 120)
+        await wait_for(check, 120)
 
     async def is_server_working(self) -> bool:
         """Check whether the restate-server completes a call, which it must write into its log."""
@@ -165,13 +165,13 @@ class Campaign:
         )
 
     async def wait_no_open_job(self, within: float) -> None:
-        """Return once several checks showed no open job, or these seconds are over.
+        """Return once several checks found no open job, or after this many seconds.
 
         A job that has ended sends its end to the lock, and Restate shows that call a moment later.
         """
-        over, looks = time() + within, 0
-        while looks < LOOKS_WITHOUT_JOB and time() < over:
-            looks = 0 if await self.open_jobs() else looks + 1
+        over, quiet_checks = time() + within, 0
+        while quiet_checks < QUIET_CHECKS and time() < over:
+            quiet_checks = 0 if await self.open_jobs() else quiet_checks + 1
             await asyncio.sleep(2 * INTERVALS.poll)
 
 
@@ -191,15 +191,15 @@ async def start_campaign(
         url=f"{harness.restate.endpoint}/{harness.service}/execute/send",
         seed=options.seed,
     )
-    async with AsyncExitStack() as ends:
-        landlord = await ends.enter_async_context(
+    async with AsyncExitStack() as stack:
+        landlord = await stack.enter_async_context(
             landlord_in_memory(late, compute=compute, logger=RecordingLogger(), intervals=INTERVALS)
         )
         to_landlord, to_target = [
-            await ends.enter_async_context(run_cuttable_proxy(server_url))
+            await stack.enter_async_context(run_cuttable_proxy(server_url))
             for server_url in (landlord.url, harness.target.url)
         ]
-        clocks = await ends.enter_async_context(
+        clocks = await stack.enter_async_context(
             run_skewing_proxy(
                 harness.restate.admin_endpoint, seed=options.seed, seconds=options.skew
             )
@@ -221,7 +221,7 @@ async def start_campaign(
             versions.append(({**config, "worker": other}, 1))
         for shared, size in versions:
             workers = start_fleet(harness, shared, size=size, seed=options.seed)
-            campaign.fleets.append(await ends.enter_async_context(workers))
+            campaign.fleets.append(await stack.enter_async_context(workers))
         yield campaign
 
 

@@ -18,7 +18,7 @@ GARBAGE = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:
 
 
 class ProxyState(StrEnum):
-    """The treatment of a connection."""
+    """The state of a proxy: it relays connections, closes them, or answers garbage."""
 
     OPEN = "open"
     CLOSED = "closed"

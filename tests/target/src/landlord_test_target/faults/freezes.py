@@ -64,17 +64,17 @@ class Freezer:
         noticed = self._random.random() >= UNNOTICED_SHARE and probed < duration
         moment = self._random.choice(("before", "after"))
         worker = await self._choose_awake()
-        # Without this, every worker could be frozen unnoticed, and no job would run.
+        # If every worker were frozen and no probe noticed it, no job would run.
         noticed = noticed or len(self.fleet.awake) < self.fleet.size
         async with self.fault_times.record_at_call(FROZEN, moment, is_kill=False) as fault:
             if worker not in self.fleet.awake:
                 worker = await self._choose_awake()
             self.fleet.freeze(worker)
-        ends = time() + duration
+        ends_at = time() + duration
         if noticed:
             await asyncio.sleep(probed)
             await self._replace(worker)
-        await asyncio.sleep(max(0.0, ends - time()))
+        await asyncio.sleep(max(0.0, ends_at - time()))
         self._thaw(worker, fault)
         if noticed:
             await asyncio.sleep(RUNS_AFTER_THAW)

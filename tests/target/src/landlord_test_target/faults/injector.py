@@ -48,7 +48,7 @@ class Injector:
         kills: The number of kills.
         calm_kills: The number of kills while no worker is frozen, to measure recovery after a kill alone.
         outage: Seconds of each of the two long outages; zero for none.
-        versions: The two versions that take turns as the latest; None if there is only one.
+        versions: The two versions of the worker; None if there is only one.
         disk: The disk under restate-server, if it can be filled.
         restarts: The number of server starts after a full disk.
     """
@@ -137,7 +137,8 @@ class Injector:
             kind, moment or drawn_moment, is_kill=is_kill
         ) as fault:
             task = asyncio.create_task(action())
-            # One turn of the event loop sends the signal while the held call is still in flight.
+            # The action sends its signal in this iteration of the event loop, while the held call is
+            # still in flight.
             await asyncio.sleep(0)
         await task
         fault.recovered = time()

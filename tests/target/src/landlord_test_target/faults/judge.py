@@ -40,8 +40,8 @@ class Finding:
     """One fault that the judge found.
 
     Attributes:
-        oracle: lost, wrong, doubled, left over, stuck, failed, not written down, left in Restate,
-            acted late, slow.
+        oracle: The kind of the fault: lost, wrong, doubled, left over, stuck, failed, not recorded,
+            left in Restate, acted late or slow.
         late: Whether only the second check found it.
     """
 
@@ -85,8 +85,8 @@ class Judge:
 
     def _end_of_acts(self) -> float:
         """Return the time by which every request of a job or of a last resync has ended."""
-        options, asked = self.campaign.options, self.load.operations
-        ends = [max(operation.begun, operation.ended) for operation in asked] + [
+        options, operations = self.campaign.options, self.load.operations
+        ends = [max(operation.begun, operation.ended) for operation in operations] + [
             fault.recovered for fault in self.faults
         ]
         ends += [job.due for job in self.campaign.late_dispatcher.sent]
@@ -97,9 +97,9 @@ class Judge:
         harness = self.campaign.harness
         self.given_up = []
         resources: dict[str, list[dict[str, Any]]] = {name: [] for name in self.load.tenants}
-        for row in await harness.target.rows_of_all("resources"):
+        for row in await harness.target.rows_of_all_tenants("resources"):
             resources.setdefault(row["tenant"], []).append(row)
-        self.ledger = await harness.target.rows_of_all("ledger")
+        self.ledger = await harness.target.rows_of_all_tenants("ledger")
         self.jobs = await harness.admin.query(
             "SELECT id, status, completion_result, completion_failure FROM sys_invocation"
             f" WHERE target_service_name = '{harness.service}'"
@@ -109,10 +109,10 @@ class Judge:
         for tenant in self.load.tenants:
             record = (await self.campaign.landlord.get(tenant)).body
             findings += self._check_tenant(tenant, record, resources[tenant])
-            there = {(row["engine"], row["location"]) for row in resources[tenant]}
+            locations = {(row["engine"], row["location"]) for row in resources[tenant]}
             findings += [
-                Finding(oracle="left in Restate", tenant=tenant, detail=what)
-                for what in remains.faults(tenant, there)
+                Finding(oracle="left in Restate", tenant=tenant, detail=fault)
+                for fault in remains.faults(tenant, locations)
                 if tenant not in self.given_up
             ]
         findings += [
@@ -127,7 +127,7 @@ class Judge:
             if job.get("completion_failure", "") not in ENDED_BY_OTHERS
         ]
         findings += await self._find_unrecorded()
-        # A worker may have been frozen between its question and its request; that is rare.
+        # A freeze between a worker's question to the backend and its request is rare, but possible.
         late = [finding for tenant in self.load.tenants for finding in self._find_late_acts(tenant)]
         self.acted_late = len(late)
         findings += late[self.excused :]
@@ -136,37 +136,36 @@ class Judge:
     def _find_slow(self) -> Iterator[Finding]:
         for fault, operation, took in self.measure().after_one_kill():
             if took > LONGEST_RECOVERY:
-                what = f"{operation.kind} after {fault.kind}: {took}"
-                yield Finding(oracle="slow", tenant=operation.tenant, detail=what)
+                detail = f"{operation.kind} after {fault.kind}: {took}"
+                yield Finding(oracle="slow", tenant=operation.tenant, detail=detail)
 
     def measure(self) -> RecoveryTimes:
         """Measure operations after kills; `find_faults` must have read the ledger."""
         return RecoveryTimes.group(self.faults, self.load.operations, self.ledger)
 
     def _check_tenant(
-        self, tenant: str, record: Mapping[str, Any], there: list[dict[str, Any]]
+        self, tenant: str, record: Mapping[str, Any], rows: list[dict[str, Any]]
     ) -> Iterator[Finding]:
         status = record.get("status", "gone")
         resources = [
-            (row["engine"], row["location"], json.loads(row["document"])["version"])
-            for row in there
+            (row["engine"], row["location"], json.loads(row["document"])["version"]) for row in rows
         ]
         config = record.get("desired_config", {})
         expected = tuple(config.get(key) for key in ("compute_provider", "location", "version"))
-        what = f"Landlord says {status} and wants {expected}, there is {resources}"
+        detail = f"Landlord says {status} and wants {expected}, there is {resources}"
         oracle = ""
-        if len(there) > 1:
+        if len(rows) > 1:
             oracle = "doubled"
         elif status == "failed":
             self.given_up.append(tenant)
         elif status == "ready":
-            oracle = "" if resources == [expected] else "wrong" if there else "lost"
+            oracle = "" if resources == [expected] else "wrong" if rows else "lost"
         elif status in ("archived", "gone"):
-            oracle = "left over" if there else ""
+            oracle = "left over" if rows else ""
         else:
             oracle = "stuck"
         if oracle:
-            yield Finding(oracle=oracle, tenant=tenant, detail=what)
+            yield Finding(oracle=oracle, tenant=tenant, detail=detail)
 
     def _find_late_acts(self, tenant: str) -> Iterator[Finding]:
         """Find creates and updates that came after Landlord had shown the tenant as removed."""
@@ -178,12 +177,15 @@ class Judge:
             and operation.status in ("archived", "gone")
         ]
         for row in self.ledger if removed else ():
-            changes = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
+            changes = (row["call"], row["outcome"]) in (
+                ("create", "received"),
+                ("update", "received"),
+            )
             after = row["at"] - min(removed)
             # A request that was in flight at the removal cannot be stopped.
             if changes and row["tenant"] == tenant and after > LONGEST_ON_THE_WIRE:
-                what = f"{row['call']} in {row['location']} {after:.1f} s after it was removed"
-                yield Finding(oracle="acted late", tenant=tenant, detail=what)
+                detail = f"{row['call']} in {row['location']} {after:.1f} s after it was removed"
+                yield Finding(oracle="acted late", tenant=tenant, detail=detail)
 
     async def _find_unrecorded(self) -> list[Finding]:
         """Find jobs that ended by themselves, had the lock, and are not in their tenant's history."""
@@ -201,7 +203,7 @@ class Judge:
         # A superseded job never had the lock, so no history has it.
         self.preempted = [job for job in missing if await self._outcome(job) == "superseded"]
         return [
-            Finding(oracle="not written down", tenant="", detail=job)
+            Finding(oracle="not recorded", tenant="", detail=job)
             for job in missing
             if job not in self.preempted
         ]

@@ -37,7 +37,7 @@ class Operation:
     """One request of a user; times are seconds since the epoch, 0 for not yet.
 
     Attributes:
-        sent: Whether Landlord showed a job for it.
+        sent: Whether Landlord showed a job for the operation.
         status: The tenant's status at the last read.
     """
 
@@ -74,14 +74,14 @@ class Load:
     _group: asyncio.TaskGroup = attrs.field(factory=asyncio.TaskGroup, init=False)
 
     async def run(self) -> None:
-        """Run all users until there were enough operations; each waits for its last one."""
+        """Run all users until `enough` is set; each user waits for the end of the last operation."""
         async with self._group:
             for number in range(self.users):
                 self._group.create_task(self._run_user(number))
 
     @property
     def running(self) -> list[Operation]:
-        """List the operations whose job was seen and has not ended."""
+        """List the operations whose job has started and has not ended."""
         return [
             operation for operation in self.operations if operation.sent and not operation.ended
         ]

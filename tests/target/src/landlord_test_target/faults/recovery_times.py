@@ -22,17 +22,17 @@ class RecoveryTimes:
 
     @classmethod
     def group(
-        cls, faults: list[Fault], asked: list[Operation], ledger: list[dict[str, Any]]
+        cls, faults: list[Fault], all_operations: list[Operation], ledger: list[dict[str, Any]]
     ) -> Self:
         """Group operations and failed calls by tenant."""
         by_tenant: dict[str, list[Operation]] = {}
-        for operation in asked:
+        for operation in all_operations:
             by_tenant.setdefault(operation.tenant, []).append(operation)
-        mishaps: dict[str, list[float]] = {}
+        failed_calls: dict[str, list[float]] = {}
         for row in ledger:
             if row["outcome"] in ("failed", "lost"):
-                mishaps.setdefault(row["tenant"], []).append(row["at"])
-        return cls(faults, by_tenant, mishaps)
+                failed_calls.setdefault(row["tenant"], []).append(row["at"])
+        return cls(faults, by_tenant, failed_calls)
 
     def after_one_kill(self) -> Iterator[tuple[Fault, Operation, float]]:
         """Return the operations during which one kill and no other fault happened, with the seconds after it.
@@ -47,16 +47,20 @@ class RecoveryTimes:
 
     def _operations_at(self, fault: Fault) -> Iterator[Operation]:
         """Return the operations that ran at a fault, or began during it, and did not fail."""
-        asked = (
+        begun_during = (
             operation
             for operations in self.operations.values()
             for operation in operations
             if fault.at <= operation.begun < fault.recovered
         )
-        return (operation for operation in (*fault.running, *asked) if operation.status != "failed")
+        return (
+            operation
+            for operation in (*fault.running, *begun_during)
+            if operation.status != "failed"
+        )
 
     def _met_another(self, operation: Operation, end: float, fault: Fault) -> bool:
-        beside = [other for other in self.operations[operation.tenant] if other is not operation]
+        others = [other for other in self.operations[operation.tenant] if other is not operation]
         mishaps = self.failed_calls.get(operation.tenant, ())
         return (
             operation.kind in ("mistake", "correct")
@@ -64,6 +68,6 @@ class RecoveryTimes:
                 other is not fault and other.at < end and other.recovered > operation.begun
                 for other in self.faults
             )
-            or any(other.begun < end and (other.ended or inf) > operation.begun for other in beside)
+            or any(other.begun < end and (other.ended or inf) > operation.begun for other in others)
             or any(operation.begun < at < end for at in mishaps)
         )

@@ -13,7 +13,7 @@ from landlord_test_target.faults.load import Load
 __all__ = ["ORACLES", "report"]
 
 ORACLES = (
-    *("lost", "wrong", "doubled", "left over", "stuck", "failed", "not written down"),
+    *("lost", "wrong", "doubled", "left over", "stuck", "failed", "not recorded"),
     *("left in Restate", "acted late", "slow"),
 )
 
@@ -68,7 +68,7 @@ def _count_jobs(judge: Judge) -> str:
     return (
         f"jobs: {len(judge.jobs)}, of which {ended['success']} ended by themselves,"
         f" {len(judge.preempted)} of them preempted by a newer one\n"
-        f"calls to the target: {outcomes['asked']},"
+        f"calls to the target: {outcomes['received']},"
         f" of which {outcomes['failed']} failed and {outcomes['lost']} lost their answer"
     )
 

@@ -43,16 +43,16 @@ class RestateState:
             to_be_forgotten=frozenset(str(row["target_service_key"]) for row in scheduled),
         )
 
-    def faults(self, tenant: str, there: Locations) -> Iterator[str]:
+    def faults(self, tenant: str, locations: Locations) -> Iterator[str]:
         """List the faults in the state of a tenant whose resources are at these locations.
 
         Args:
             tenant: The tenant's id.
-            there: Engine and location of each resource.
+            locations: Engine and location of each resource.
         """
         state = self.states.get(tenant)
         if state is None:
-            if there:
+            if locations:
                 yield "it has resources and no record"
             return
         if state.get("resync") is not None:
@@ -61,8 +61,8 @@ class RestateState:
             (placement["engine"], placement["location"])
             for placement in state["record"]["placements"]
         }
-        if recorded != there:
-            yield f"its resources are at {sorted(there)}, and its record names {sorted(recorded)}"
+        if recorded != locations:
+            yield f"its resources are at {sorted(locations)}, and its record names {sorted(recorded)}"
         # The state of a deleted tenant must not stay in Restate for ever.
         if not recorded and tenant not in self.to_be_forgotten:
             yield "it is deleted and never forgotten"

@@ -1,4 +1,4 @@
-"""Two versions of the worker under different URLs, which take turns as the latest.
+"""Two versions of the worker under different URLs, each of which is the latest at times.
 
 Restate pins a job to the version that started it. While that version is down, its jobs are delayed, and
 jobs that were dispatched later overtake them.
@@ -18,7 +18,7 @@ PINNED_FOR = 1.5
 
 
 WITHIN = 30.0
-"""Seconds that the command may take."""
+"""Maximum seconds of `landlord-host register`."""
 
 
 @attrs.define(kw_only=True)
@@ -35,7 +35,8 @@ class Versions:
     _latest: Fleet = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._latest = self.second  # which was registered last
+        # The second version was registered last.
+        self._latest = self.second
 
     async def flip(self) -> None:
         """Make the other version the latest, with the operator's command."""

@@ -16,7 +16,7 @@ __all__ = ["CaseRecord", "write_records"]
 
 @attrs.define(kw_only=True)
 class CaseRecord:
-    """The course of one case; times are seconds since the epoch, 0 for never.
+    """The events of one case; times are seconds since the epoch, 0 for never.
 
     Attributes:
         api: Whether the workers know Landlord's API.

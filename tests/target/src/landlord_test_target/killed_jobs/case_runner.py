@@ -99,7 +99,7 @@ class CaseRunner:
     async def _wait_for_kill_time(self, case_record: CaseRecord) -> None:
         case, case_target = case_record.case, self.environment.target
 
-        async def look() -> bool:
+        async def check() -> bool:
             calls = [
                 request.call
                 for request in await case_target.requests(case)
@@ -111,7 +111,7 @@ class CaseRunner:
 
         if case.killed_on:
             with suppress(AssertionError):
-                await wait_for(look, self.environment.times.step_timeout)
+                await wait_for(check, self.environment.times.step_timeout)
         # The kill is timed by the clock, so that it may hit any state.
         await asyncio.sleep(case.killed_after)
 

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 BEFORE, DURING, AFTER = "before", "during", "after"
-"""The delay comes before the target gets the request, within its answer, or before the whole answer."""
+"""A delay before the target gets a request, in the middle of its answer, or before its answer begins."""
 
 
 class KilledJob(StrEnum):
@@ -32,9 +32,9 @@ class KilledJob(StrEnum):
 
     PROVISION = "provision"
     UPDATE = "update"
-    UNHEALTHY = "sick"
+    UNHEALTHY = "update to an unhealthy version"
     """An update to a version that reports itself unhealthy."""
-    NEVER_HEALTHY = "late"
+    NEVER_HEALTHY = "update to a version that never answers"
     """An update to a version that never becomes healthy; the worker waits for the whole timeout."""
 
 
@@ -43,7 +43,7 @@ Moments = Mapping[KilledJob, Sequence[tuple[str, str]]]
 
 
 class NextJob(StrEnum):
-    """The job that follows the kill."""
+    """The job that follows the kill: a delete, an update or none."""
 
     DELETE = "delete"
     YOUNGER = "younger"
@@ -161,7 +161,7 @@ def draw_freezes(seed: int, count: int, times: Timeouts) -> list[Freeze]:
 
 
 def draw_cases(seed: int, count: int, times: Timeouts, moments: Moments) -> list[Case]:
-    """Draw cases that cycle through operations, followers and late calls.
+    """Draw cases that combine each operation with each next job, and delay each call in turn.
 
     Args:
         seed: The same seed and count give the same cases.

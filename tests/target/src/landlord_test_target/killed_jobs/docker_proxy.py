@@ -25,7 +25,7 @@ __all__ = ["MOMENTS", "DockerProxy", "Request", "run_docker_proxy"]
 
 _CALLS_OF_PROVISION = [
     *product(("pull", "create"), (BEFORE, DURING, AFTER)),
-    # An answer that is empty, or that is read at once, cannot be delayed in its middle.
+    # These answers are empty or so short that a client reads them at once.
     *product(("start", "inspect"), (BEFORE, AFTER)),
 ]
 _CALLS_OF_UPDATE = [
@@ -116,9 +116,9 @@ class DockerProxy:
             content = await answer.read()
         request.answered = time()
         if request.call == "create" and request.status == HTTPStatus.CREATED:
-            made = str((await answer.json())["Id"])
-            self._tenants[made] = request.tenant
-            request.container = made
+            container_id = str((await answer.json())["Id"])
+            self._tenants[container_id] = request.tenant
+            request.container = container_id
         await sleep_at(AFTER)
         return await _send_answer(incoming, answer, content, sleep_at)
 
@@ -136,8 +136,8 @@ class DockerProxy:
         with suppress(OSError):
             await response.prepare(incoming)
             await sleep_at(DURING)
-            # A worker that has closed its connection ends this loop, and with it the connection to the
-            # daemon. So the daemon sees the end that it would see without a proxy.
+            # If the worker closes its connection, this loop ends and closes the connection to the daemon.
+            # The daemon then notices the end, as it would without a proxy.
             async for data in answer.content.iter_any():
                 await response.write(data)
             await response.write_eof()
@@ -175,7 +175,7 @@ DelayAt = Callable[[str], Coroutine[None, None, None]]
 
 
 async def _sleep(delays: Mapping[str, float], moment: str) -> None:
-    # No event to wait for: the delay is the fault that a case plans.
+    # The delay itself is the fault, so there is no event to wait for.
     await asyncio.sleep(delays.get(moment, 0))
 
 

@@ -80,10 +80,10 @@ class DockerTarget:
         )
 
     async def requests(self, case: Case) -> Sequence[TargetRequest]:
-        of = self.proxy.requests_of(case.tenant)
+        requests = self.proxy.requests_of(case.tenant)
         return [
             TargetRequest(at=request.received, call=request.call, detail=attrs.asdict(request))
-            for request in of
+            for request in requests
         ]
 
     async def _serving_version(self, case: Case, container: Mapping[str, Any]) -> int:

@@ -34,7 +34,7 @@ __all__ = [
     "worker_settings",
 ]
 
-_LOOKS_WITHOUT_JOB = 20
+_QUIET_CHECKS = 20
 """Successive checks, some 30 ms apart, that must show no open job."""
 
 
@@ -80,15 +80,15 @@ class RestateBackend:
         return await self.harness.history(tenant)
 
     async def wait_no_open_job(self, within: float) -> None:
-        looks = 0
+        checks = 0
 
-        async def look() -> bool:
-            # Restate shows the calls of an ended job only a moment after its end.
-            nonlocal looks
-            looks = 0 if await self._open() else looks + 1
-            return looks >= _LOOKS_WITHOUT_JOB
+        async def check() -> bool:
+            # A job that has ended sends its end to the lock, and Restate shows that call a moment later.
+            nonlocal checks
+            checks = 0 if await self._open() else checks + 1
+            return checks >= _QUIET_CHECKS
 
-        await wait_for(look, within)
+        await wait_for(check, within)
 
     async def _open(self) -> Sequence[Mapping[str, object]]:
         return await self.harness.admin.query(
@@ -153,9 +153,9 @@ async def start_restate_environment(
 ) -> AsyncIterator[CaseEnvironment]:
     """Start two workers behind one address; ``api`` tells whether they know Landlord's."""
     ports = (free_port(), free_port())
-    async with AsyncExitStack() as ends:
-        landlord = await ends.enter_async_context(run_fixed_landlord()) if api else FixedLandlord()
-        router = await ends.enter_async_context(run_router(ports, chance))
+    async with AsyncExitStack() as stack:
+        landlord = await stack.enter_async_context(run_fixed_landlord()) if api else FixedLandlord()
+        router = await stack.enter_async_context(run_router(ports, chance))
         workers = []
         for worker, port in enumerate(ports):
             settings = worker_settings(times)
@@ -208,10 +208,10 @@ class QueueBackend:
         ]
 
     async def wait_no_open_job(self, within: float) -> None:
-        async def look() -> bool:
+        async def check() -> bool:
             return not self.store.open_jobs()
 
-        await wait_for(look, within)
+        await wait_for(check, within)
 
     def safe_to_freeze(self, worker: int) -> AbstractContextManager[object]:
         # A worker frozen while it writes would lock the whole file, and SQLite never breaks that lock.
@@ -228,9 +228,9 @@ async def start_queue_environment(
 ) -> AsyncIterator[CaseEnvironment]:
     """Start two workers on one file; ``api`` tells whether they know Landlord's."""
     path, workers = folder / f"sqlite-{api}.db", list[Worker]()
-    async with AsyncExitStack() as ends:
-        landlord = await ends.enter_async_context(run_fixed_landlord()) if api else FixedLandlord()
-        store = ends.enter_context(closing(Store(path)))
+    async with AsyncExitStack() as stack:
+        landlord = await stack.enter_async_context(run_fixed_landlord()) if api else FixedLandlord()
+        store = stack.enter_context(closing(Store(path)))
         for number in range(2):
             settings = {**worker_settings(times), "compute_provider": case_target.compute}
             settings["probe_address"] = f"127.0.0.1:{free_port()}"
@@ -242,7 +242,7 @@ async def start_queue_environment(
                 "worker": settings,
             }
             worker = await Worker(config=config, folder=folder, engine="sqlite").start()
-            ends.push_async_callback(worker.kill)
+            stack.push_async_callback(worker.kill)
             workers.append(await worker.wait_registered())
         backend = QueueBackend(store=store)
         yield CaseEnvironment(

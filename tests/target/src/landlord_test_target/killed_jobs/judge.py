@@ -20,8 +20,8 @@ def find_faults(case_record: CaseRecord) -> list[str]:
             if request.call == "create" and request.at > case_record.next_job_ended
         ]
         faults += [
-            f"create sent {one.at - case_record.next_job_ended:.2f} s after the delete"
-            for one in late
+            f"create sent {request.at - case_record.next_job_ended:.2f} s after the delete"
+            for request in late
         ]
     expected = expected_versions(case_record)
     if resources.serving not in expected:

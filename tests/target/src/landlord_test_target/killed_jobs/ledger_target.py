@@ -68,15 +68,15 @@ class LedgerTarget:
                 at=row["at"], call=row["call"], detail={**row, **_find_answer(row, rows[number:])}
             )
             for number, row in enumerate(rows)
-            if row["outcome"] == "asked"
+            if row["outcome"] == "received"
         ]
 
 
 def _find_answer(
-    asked: Mapping[str, object], rows: Sequence[Mapping[str, object]]
+    request: Mapping[str, object], rows: Sequence[Mapping[str, object]]
 ) -> dict[str, object]:
     """Return the time at which the target acted on a call; now if it did not act yet."""
     for row in rows:
-        if row["request"] == asked["request"] and row["outcome"] != "asked":
+        if row["request"] == request["request"] and row["outcome"] != "received":
             return {"answered": row["at"], "status": row["outcome"]}
     return {"answered": time()}

@@ -1,6 +1,6 @@
-"""A registry of real images, with a tag of its own for each tenant and version.
+"""A registry of real images, where each tag names a tenant and a version.
 
-So the name of an image in a request identifies the tenant.
+The proxy of the daemon recognises a tenant by its image's name.
 """
 
 import subprocess
@@ -69,16 +69,16 @@ class Registry:
 @asynccontextmanager
 async def run_registry(folder: Path, http: aiohttp.ClientSession) -> AsyncIterator[Registry]:
     """Run the registry."""
-    found = Registry(address=f"127.0.0.1:{free_port()}", http=http)
+    image_registry = Registry(address=f"127.0.0.1:{free_port()}", http=http)
     config = folder / "registry.yml"
     config.write_text(
         f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/images}}}}\n"
-        f"http: {{addr: {found.address}}}\n"
+        f"http: {{addr: {image_registry.address}}}\n"
     )
 
     async def answers() -> bool:
         try:
-            async with http.get(f"http://{found.address}/v2/") as answer:
+            async with http.get(f"http://{image_registry.address}/v2/") as answer:
                 return answer.status == 200
         except aiohttp.ClientError:
             return False
@@ -87,9 +87,9 @@ async def run_registry(folder: Path, http: aiohttp.ClientSession) -> AsyncIterat
         process = subprocess.Popen(["docker-registry", "serve", config], stdout=log, stderr=log)
     try:
         await wait_for(answers)
-        found.push()
-        yield found
+        image_registry.push()
+        yield image_registry
     finally:
         process.kill()
         process.wait()
-        found.remove_images()
+        image_registry.remove_images()

@@ -18,7 +18,7 @@ __all__ = ["Router", "run_router"]
 
 _ROUTE = re.compile(rb'"route": "(\d)"')
 _LONGEST_BEGINNING = 65536
-"""Bytes of a job's request within which its body begins."""
+"""Maximum bytes of a job's body that the router reads to find the worker's number."""
 
 
 @attrs.define(kw_only=True)

@@ -1,1 +1,1 @@
-"""Wrong engines, one for each rule of the contracts, and a right one beside them."""
+"""Engines that each break one rule of the contracts, and a conformant engine from which they are made."""

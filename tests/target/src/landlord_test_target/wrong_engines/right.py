@@ -1,4 +1,4 @@
-"""The engine that keeps every rule: the queue with a journal, a secret and each capability but two."""
+"""A conformant engine: the SQLite engine with a journal, a secret and all capabilities but two."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -33,7 +33,7 @@ class RightSettings(SqliteSettings):
 
 @attrs.frozen(kw_only=True)
 class JournalSteps(SqliteSteps):
-    """Steps whose values are kept in a table."""
+    """Steps that journal their values in a table."""
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
         """Run a step that no earlier attempt has finished."""
@@ -50,7 +50,7 @@ class JournalSteps(SqliteSteps):
 
 
 class RightEngine(SqliteEngine):
-    """The engine, whose steps a wrong one can replace."""
+    """The engine; a wrong engine replaces its class of steps."""
 
     steps: type[SqliteSteps] = JournalSteps
 

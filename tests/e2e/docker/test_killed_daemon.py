@@ -1,10 +1,10 @@
-"""A Docker daemon killed with -9 during creates and updates: all tenants converge, nothing is left.
+"""A Docker daemon is killed with SIGKILL during creates and updates, and all tenants converge.
 
-    pytest -m long -s tests/e2e/docker/test_killed_engine.py --seed 2
+    pytest -m long -s tests/e2e/docker/test_killed_daemon.py --seed 2
 
-No container, name, volume or network of the daemon is left, and no container runs twice. A daemon that
-is killed also loses track of processes, shims and folders. No worker can find those through the daemon,
-so they are counted and not judged.
+At the end the daemon has no container, name, volume or network of a tenant, and no container runs twice.
+A killed daemon also forgets processes, shims and folders. No worker can find those through the daemon,
+so the test counts them and accepts any number.
 """
 
 import asyncio
@@ -24,35 +24,35 @@ from landlord_engines_core.compute import ComputeRegistry, ComputeSpec
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.models import Outcome, Placement
 from landlord_engines_core.tenants.converge import Converger
-from landlord_test_target.compute_contract import insisted
+from landlord_test_target.compute_contract import retry_while_busy
 from landlord_test_target.docker import TenantContainers, docker, make_images, spec
 from landlord_test_target.harness import wait_for
-from landlord_test_target.own_docker import OwnDocker, own_docker
+from landlord_test_target.killable_docker import KillableDocker, run_killable_docker
 
 # The program ends on SIGTERM, so a restarting daemon does not wait for it.
 COMMAND = ("sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait")
 NETWORK = "tenants"
 KILLS = 20
-"""In the midst of an act; others come on top."""
+"""Kills during an act. Kills that come after the act do not count."""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def killable_daemon(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnDocker]:
-    async with own_docker() as engine:
-        monkeypatch.setenv("DOCKER_HOST", engine.host)
+async def killable_daemon(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KillableDocker]:
+    async with run_killable_docker() as daemon:
+        monkeypatch.setenv("DOCKER_HOST", daemon.host)
         make_images()
-        yield engine
+        yield daemon
 
 
 @attrs.define(kw_only=True)
 class Tenants:
-    """Tenants on a daemon, each at the version that it last asked for.
+    """Tenants on a daemon, each with the version of its last job.
 
     Attributes:
-        lost: The containers that the engine removed and of which a process runs all the same.
+        lost: The removed containers that still have a running process.
     """
 
-    engine: OwnDocker
+    daemon: KillableDocker
     compute: DockerCompute
     desired: dict[str, ComputeSpec] = attrs.field(factory=dict)
     lost: set[str] = attrs.field(factory=set)
@@ -83,7 +83,7 @@ class Tenants:
             await self.converger.apply("docker", desired)
             await self.converger.wait_healthy(desired.tenant, Placement("docker", desired.location))
 
-        await insisted(once)
+        await retry_while_busy(once)
 
     async def check_all(self) -> None:
         """Check that every tenant has one right container with one program, and that nothing else exists."""
@@ -113,7 +113,7 @@ class Tenants:
         assert self._running() == dict.fromkeys(known, 1)
 
     def _running(self) -> dict[str, int]:
-        running = Counter(self.engine.running("httpd"))
+        running = Counter(self.daemon.running("httpd"))
         return {
             container: count for container, count in running.items() if container not in self.lost
         }
@@ -128,42 +128,42 @@ async def measure(act: Awaitable[None]) -> float:
 
 @pytest.mark.long
 async def test_tenants_converge_whenever_the_daemon_is_killed(
-    killable_daemon: OwnDocker,
-    engines: Callable[..., DockerCompute],
+    killable_daemon: KillableDocker,
+    make_engine: Callable[..., DockerCompute],
     pytestconfig: pytest.Config,
 ) -> None:
     chance = random.Random(pytestconfig.getoption("seed"))
-    compute = engines(host=killable_daemon.host, network_name=NETWORK)
-    tenants = Tenants(engine=killable_daemon, compute=compute)
+    compute = make_engine(host=killable_daemon.host, network_name=NETWORK)
+    tenants = Tenants(daemon=killable_daemon, compute=compute)
     first = str(uuid4())
     # The duration of an operation determines the latest time of the kill.
     create, update = [await measure(tenants.converge(tenants.next_spec(first))) for _ in range(2)]
 
-    killed = cut = 0
-    while cut < KILLS:
+    killed = interrupted = 0
+    while interrupted < KILLS:
         known = sorted(tenants.desired)
         is_update = len(known) > 3 or chance.random() < 0.5
         tenant = chance.choice(known) if is_update else str(uuid4())
         act = asyncio.ensure_future(tenants.converge(tenants.next_spec(tenant)))
         await asyncio.sleep(chance.uniform(0, update if is_update else create))
         killed += 1
-        cut += not act.done()
+        interrupted += not act.done()
         await killable_daemon.kill()
         await killable_daemon.start()
         await act
         await tenants.check_all()
 
     for tenant in list(tenants.desired):
-        assert await insisted(partial(compute.destroy, tenant, ""))
+        assert await retry_while_busy(partial(compute.destroy, tenant, ""))
         del tenants.desired[tenant]
     await tenants.check_no_other_containers()
     docker("network", "rm", NETWORK)
     figures = {
-        "engine": docker("version", "--format", "{{.Server.Version}}"),
+        "daemon": docker("version", "--format", "{{.Server.Version}}"),
         "killed": killed,
-        "in an act": cut,
+        "in an act": interrupted,
         "lost processes": len(tenants.lost),
         "idle shims": killable_daemon.count_shims(),
         "folders": sum(1 for _ in (killable_daemon.folder / "data" / "containers").iterdir()),
     }
-    print(f"\n{figures}")  # noqa: T201  # it is what was asked for
+    print(f"\n{figures}")  # noqa: T201  # the caller reads it

@@ -1,6 +1,6 @@
-"""Carries tenants through their lives with two workers of a third-party engine, and kills one of them.
+"""Creates, updates and deletes tenants with two workers of a third-party engine, and kills a worker.
 
-`nox -s third_party` runs this file in an environment with core and the example, and nothing else of ours.
+`nox -s third_party` runs this file in an environment that has only core and the example of ours.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ async def start_worker(config: Path) -> AsyncIterator[asyncio.subprocess.Process
             await worker.wait()
 
 
-async def carry(folder: Path) -> None:
+async def run_tenants(folder: Path) -> None:
     """Create, update and delete tenants, and kill a worker while the updates run."""
     assert factory.local_backend is not None
     async with factory.local_backend(factory.settings_type(), folder / "queue") as backend:
@@ -70,37 +70,37 @@ async def carry(folder: Path) -> None:
             config = folder / "config.yaml"
             config.write_text(json.dumps(document))
             async with User.connect(url) as user:
-                await act(user, config)
+                await run_user(user, config)
 
 
-def show(line: str) -> None:
+def print_step(line: str) -> None:
     """Show a step that is done."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-async def act(user: User, config: Path) -> None:
+async def run_user(user: User, config: Path) -> None:
     """Act as the tenants' user, with two workers."""
     ports = {f"tenant-{number}": find_free_port() for number in range(TENANTS)}
-    async with start_worker(config) as killed, start_worker(config) as left:
+    async with start_worker(config) as killed, start_worker(config) as remaining:
         tenants = {name: await user.create(name, page(port, "one")) for name, port in ports.items()}
         await asyncio.gather(*map(user.wait_ready, tenants.values()))
-        show(f"{TENANTS} tenants are ready")
+        print_step(f"{TENANTS} tenants are ready")
 
         await asyncio.gather(
             *(user.update(tenants[name], page(port, "two")) for name, port in ports.items())
         )
         killed.kill()
-        show(f"the first worker was killed: {await killed.wait()}")
+        print_step(f"the first worker was killed: {await killed.wait()}")
         await asyncio.gather(*(wait_page(user, port, "two") for port in ports.values()))
         await asyncio.gather(*map(user.wait_ready, tenants.values()))
-        show("all pages say two")
+        print_step("all pages say two")
 
         await asyncio.gather(*map(user.delete, tenants.values()))
         await asyncio.gather(*(wait_gone(user, tenant) for tenant in tenants.values()))
-        left.terminate()
-        code = await left.wait()
-        show(f"all tenants are gone, and the other worker drained: {code}")
+        remaining.terminate()
+        code = await remaining.wait()
+        print_step(f"all tenants are gone, and the other worker drained: {code}")
         assert code == 0
 
 
@@ -112,10 +112,10 @@ def page(port: int, text: str) -> dict[str, object]:
 async def wait_page(user: User, port: int, text: str) -> None:
     """Wait until a tenant's page says this."""
 
-    async def says() -> bool:
+    async def shows_text() -> bool:
         return (await user.page(f"http://127.0.0.1:{port}/"))[:1] == [text]
 
-    await user.wait_for(f"a page that says {text}", says)
+    await user.wait_for(f"a page that says {text}", shows_text)
 
 
 async def wait_gone(user: User, tenant: str) -> None:
@@ -128,11 +128,11 @@ async def wait_gone(user: User, tenant: str) -> None:
 
 
 def main() -> None:
-    """Carry the tenants, in an environment without Restate."""
+    """Run the tenants, in an environment without Restate."""
     for module in ("restate", "landlord_engines_restate"):
         assert find_spec(module) is None, f"{module} is installed"
     with TemporaryDirectory() as folder:
-        asyncio.run(carry(Path(folder)))
+        asyncio.run(run_tenants(Path(folder)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""A Docker daemon for one test, in its own namespaces of network, mounts and processes. Tests may kill it.
+"""A Docker daemon for one test, which may kill it. It has namespaces of network, mounts and processes.
 
-The daemon lives in namespaces that end with their first process. So do the leftovers of a killed
-daemon.
+The namespaces end with their first process. So all processes of a killed daemon end with them.
 """
 
 import asyncio
@@ -19,10 +18,10 @@ import psutil
 
 from landlord_test_target.waiting import wait_for
 
-__all__ = ["OwnDocker", "own_docker"]
+__all__ = ["KillableDocker", "run_killable_docker"]
 
 # The shell serves as init: it reaps orphaned processes.
-_FIRST = ("sh", "-c", "ip link set lo up; echo ready; sleep infinity & wait")
+_INIT = ("sh", "-c", "ip link set lo up; echo ready; sleep infinity & wait")
 
 
 _CONTAINER = re.compile("/docker[/-]([0-9a-f]{64})")
@@ -30,17 +29,17 @@ _CONTAINER = re.compile("/docker[/-]([0-9a-f]{64})")
 
 
 @attrs.define(kw_only=True)
-class OwnDocker:
-    """A daemon at a socket in its own folder.
+class KillableDocker:
+    """A daemon that listens at a socket in its folder.
 
     Attributes:
-        first: The first process of the namespaces.
-        engine: The command that started the daemon's current process.
+        init: The first process of the namespaces.
+        daemon: The command that started the daemon's current process.
     """
 
     folder: Path
-    first: Process
-    engine: Process | None = None
+    init: Process
+    daemon: Process | None = None
 
     @property
     def host(self) -> str:
@@ -52,9 +51,9 @@ class OwnDocker:
         # The pid files of a killed daemon may name a process that is unrelated by now.
         for stale in ("pid", "exec/containerd/containerd.pid"):
             (self.folder / stale).unlink(missing_ok=True)
-        (namespaces,) = psutil.Process(self.first.pid).children()
+        (namespaces,) = psutil.Process(self.init.pid).children()
         with (self.folder / "log").open("ab") as log:
-            self.engine = await asyncio.create_subprocess_exec(
+            self.daemon = await asyncio.create_subprocess_exec(
                 *("nsenter", "--net", "--mount", "--pid", f"--target={namespaces.pid}"),
                 *("dockerd", f"--host={self.host}", f"--pidfile={self.folder}/pid"),
                 *(f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec"),
@@ -65,15 +64,15 @@ class OwnDocker:
 
     async def kill(self) -> None:
         """Kill the daemon with SIGKILL."""
-        assert self.engine is not None
-        for process in psutil.Process(self.engine.pid).children():
+        assert self.daemon is not None
+        for process in psutil.Process(self.daemon.pid).children():
             process.send_signal(signal.SIGKILL)
-        await self.engine.wait()
+        await self.daemon.wait()
 
     def running(self, program: str) -> list[str]:
         """List the container id of each process that runs this program."""
         containers = []
-        for process in psutil.Process(self.first.pid).children(recursive=True):
+        for process in psutil.Process(self.init.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
                 groups = Path(f"/proc/{process.pid}/cgroup").read_text()
                 if process.name() == program and (container := _CONTAINER.search(groups)):
@@ -81,36 +80,36 @@ class OwnDocker:
         return containers
 
     def count_shims(self) -> int:
-        """Count the shims, the processes that each keep one container."""
-        family = psutil.Process(self.first.pid).children(recursive=True)
+        """Count containerd's shims: each of these processes is the parent of one container."""
+        family = psutil.Process(self.init.pid).children(recursive=True)
         return sum(process.name().startswith("containerd-shim") for process in family)
 
     async def _answers(self) -> bool:
-        asked = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             "docker", f"--host={self.host}", "version", stdout=DEVNULL, stderr=DEVNULL
         )
-        return await asked.wait() == 0
+        return await process.wait() == 0
 
 
 @asynccontextmanager
-async def own_docker() -> AsyncIterator[OwnDocker]:
+async def run_killable_docker() -> AsyncIterator[KillableDocker]:
     """Run a daemon, and remove all of it at the end."""
     # A socket's path has to be short.
     folder = Path(tempfile.mkdtemp(prefix="landlord-"))
-    first = await asyncio.create_subprocess_exec(
+    init = await asyncio.create_subprocess_exec(
         *("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"),
-        *_FIRST,
+        *_INIT,
         stdout=PIPE,
     )
-    engine = OwnDocker(folder=folder, first=first)
+    daemon = KillableDocker(folder=folder, init=init)
     try:
-        assert first.stdout is not None
-        assert await first.stdout.readline() == b"ready\n"
-        await engine.start()
-        yield engine
+        assert init.stdout is not None
+        assert await init.stdout.readline() == b"ready\n"
+        await daemon.start()
+        yield daemon
     finally:
-        first.kill()
-        await first.wait()
-        if engine.engine is not None:
-            await engine.engine.wait()
+        init.kill()
+        await init.wait()
+        if daemon.daemon is not None:
+            await daemon.daemon.wait()
         shutil.rmtree(folder)
