@@ -194,6 +194,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def dashboard(session: nox.Session) -> None:
+    """Draw the picture of the dashboard from a real run: `nox -s dashboard`, not part of a plain run."""
+    install_editable(session, "bench", extra=LOCAL)
+    session.run("python", "-m", "benchmarks.dashboard", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Send ten thousand jobs with odd bodies: `nox -s fuzz -- --seed 7`, not part of a plain run."""
     install_editable(session, "test", extra=LOCAL)
@@ -229,6 +236,19 @@ def killed_jobs(session: nox.Session) -> None:
 
 
 @nox.session
+def deploy(session: nox.Session) -> None:
+    """Check deploy/ by Kubernetes' schemas, and run the image, compose and systemd: `nox -s deploy`.
+
+    Not part of a plain run, which checks that the files fit the settings and each other.
+    """
+    install_editable(session, "test", extra="[container,local]" if LOCAL else CONTAINER)
+    install(session, group="deploy")
+    image, unit = (f"tests/e2e/docker/test_{name}.py" for name in ("worker_image", "systemd"))
+    files = ("tests/packaging/test_deploy.py", image, unit)
+    session.run("pytest", "-v", "-m", "deploy or not deploy", *files, *session.posargs)
+
+
+@nox.session
 def conformance(session: nox.Session) -> None:
     """Renew the reports of the conformance kit on our engines: `nox -s conformance`."""
     install_editable(session, "test", extra=LOCAL)
@@ -255,7 +275,7 @@ def pins(session: nox.Session) -> None:
     extras = dict(zip(DISTRIBUTIONS, (ENGINES, "[container,local]", ""), strict=True))
     local = [f"{ROOT / name}{extra}" for name, extra in extras.items()]
     Path(sources).write_text("\n".join(local), encoding="utf-8")
-    groups = [f"--group={group}" for group in ("test", "lint", "types", "build", "bench")]
+    groups = [f"--group={group}" for group in ("test", "lint", "types", "build", "bench", "deploy")]
     compiled = session.run(
         *("uv", "pip", "compile", "--universal", "--python-version=3.11", "--upgrade"),
         *("--no-header", "--no-annotate", "--no-emit-index-url", "--quiet"),

@@ -16,11 +16,11 @@ from uuid import uuid4
 
 import aiohttp
 import attrs
-import backoff
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import Transient
 from landlord_engines_core.models import Record
+from landlord_engines_core.retries import retry
 from landlord_engines_core.tenants import TenantJobs
 from landlord_test_target.compute_engines import docker_engine
 from landlord_test_target.docker import WEB, make_images, run_command
@@ -147,14 +147,17 @@ class Tenant:
         }
         steps = InMemorySteps(str(uuid4()), self.record)
         # As a backend does.
-        again = backoff.on_exception(
-            backoff.expo, Transient, max_value=30, on_backoff=self._failed, logger=None
-        )
         async with asyncio.timeout(self.within):
-            await again(tenants.run)(json.dumps(body).encode(), steps)
+            await retry(
+                lambda: tenants.run(json.dumps(body).encode(), steps),
+                Transient,
+                first=1.0,
+                longest=30.0,
+                report=self._count_retry,
+            )
         self.record = steps.record
 
-    def _failed(self, _: object) -> None:
+    def _count_retry(self, _: Transient, __: int, ___: float) -> None:
         self.tried_again += 1
 
 

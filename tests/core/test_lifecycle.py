@@ -26,10 +26,10 @@ from landlord_engines_core.lifecycle import (
     EngineLifecycle,
     EngineState,
     LifecycleOptions,
-    _growing_pauses,
     _Retries,
     refuse_unable,
 )
+from landlord_engines_core.retries import jittered_pauses
 from landlord_test_target.in_memory import RecordingLogger
 
 REGISTERED = Registration(state=RegistrationState.REGISTERED, detail="here")
@@ -325,7 +325,7 @@ def test_after_a_correct_state_the_pauses_start_short_again(
 
 def test_the_pauses_grow_up_to_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "full_jitter", lambda longest: longest)
-    pauses = _growing_pauses()
+    pauses = jittered_pauses(LONGEST_RETRY)
 
     assert [next(pauses) for _ in range(11)] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     assert LONGEST_RETRY == 300

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -183,3 +184,29 @@ async def test_a_held_job_that_continues_is_no_longer_counted_as_held(harness: H
     values = await read_samples(harness, worker)
     assert values['attempt_failures_total{kind="held"}'] >= 1
     assert values["jobs_held"] == 0
+    # Restate enters the handler again after each step and each hold.
+    on_target = '{compute_engine="target",operation="provision"}'
+    assert values[f"job_lock_wait_seconds_count{on_target}"] == 1
+    assert values[f"job_duration_seconds_count{on_target}"] == 1
+    assert values[f"job_duration_seconds_sum{on_target}"] >= 0.3
+
+
+async def test_the_duration_of_a_job_includes_the_time_before_a_restart(harness: Harness) -> None:
+    worker = await harness.worker(hold_retry_interval="300ms", step_timeout="20s")
+    tenant = harness.tenant()
+    await harness.target.set_fault(tenant, "create", refuse=-1)
+    job = await harness.send(tenant, "provision", version=1)
+    await harness.wait_held(job, "the target refuses")
+
+    await worker.kill()
+    killed_at = time.monotonic()
+    worker = await harness.restart(worker)
+    away = time.monotonic() - killed_at
+    await harness.target.set_fault(tenant, "create", refuse=0)
+    await harness.wait_done(job)
+
+    values = await read_samples(harness, worker)
+    on_target = '{compute_engine="target",operation="provision"}'
+    assert values[f"job_lock_wait_seconds_count{on_target}"] == 0
+    assert values[f"job_duration_seconds_count{on_target}"] == 1
+    assert values[f"job_duration_seconds_sum{on_target}"] >= away

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from landlord_engine_direct.store import Store
+from landlord_test_target.documents import OWN_TESTS
 from landlord_test_target.settings_table import update_table
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,13 @@ def test_every_page_is_linked_from_the_readme() -> None:
     pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
 
     assert {page for page in pages if not page.startswith("decisions/")} <= linked
+
+
+@pytest.mark.parametrize(("document", "test"), OWN_TESTS.items())
+def test_a_document_whose_commands_build_on_each_other_has_a_test_that_reads_it(
+    document: str, test: str
+) -> None:
+    assert f'read_commands("{document}")' in (ROOT / "tests" / "e2e" / test).read_text()
 
 
 def test_the_stub_ends_as_its_readme_shows(tmp_path: Path) -> None:

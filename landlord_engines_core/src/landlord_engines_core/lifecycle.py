@@ -2,13 +2,12 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from enum import StrEnum
 from time import monotonic
 from typing import Any, TypeVar
 
 import attrs
-import backoff
 
 from landlord_engines_core.engine import (
     Capability,
@@ -26,6 +25,7 @@ from landlord_engines_core.errors import (
     RegistrationRefused,
 )
 from landlord_engines_core.logs import Logger, error_fields
+from landlord_engines_core.retries import jittered_pauses, retry
 
 __all__ = ["EngineLifecycle", "EngineState", "LifecycleOptions", "refuse_unable", "within_limit"]
 
@@ -67,17 +67,13 @@ class LifecycleOptions:
     fail_fast: bool
 
 
-def _growing_pauses() -> Iterator[float]:
-    longest = backoff.expo(factor=1, max_value=LONGEST_RETRY)
-    next(longest)  # backoff's generators yield nothing first
-    return (backoff.full_jitter(pause) for pause in longest)
-
-
 @attrs.define
 class _Retries:
     """Growing, jittered pauses between attempts to register again."""
 
-    _pauses: Iterator[float] = attrs.field(factory=_growing_pauses, init=False)
+    _pauses: Iterator[float] = attrs.field(
+        factory=lambda: jittered_pauses(LONGEST_RETRY), init=False
+    )
     _due: float = attrs.field(default=math.inf, init=False)
 
     def remaining(self) -> float:
@@ -94,7 +90,7 @@ class _Retries:
 
     def clear(self) -> float:
         """Start over with a short pause; returns infinity, as no attempt has a time."""
-        self._pauses, self._due = _growing_pauses(), math.inf
+        self._pauses, self._due = jittered_pauses(LONGEST_RETRY), math.inf
         return self._due
 
 
@@ -216,18 +212,17 @@ class EngineLifecycle:
 
     async def _register(self, *, at_start: bool = False) -> None:
         """Register, with retries for as long as the options allow."""
-        announce = backoff.on_exception(
-            backoff.expo,
-            RegistrationFailed,
-            factor=0.5,
-            max_value=LONGEST_PAUSE,
-            on_backoff=self._log_retry,
-            logger=None,
-        )(self._announce)
         limit = self.options.register_timeout if self.options.fail_fast else None
         try:
             async with asyncio.timeout(limit):
-                self._note(await announce())
+                announced = await retry(
+                    self._announce,
+                    RegistrationFailed,
+                    first=0.5,
+                    longest=LONGEST_PAUSE,
+                    report=self._log_retry,
+                )
+                self._note(announced)
         except TimeoutError as error:
             raise RegistrationFailed(
                 f"the worker was not registered within {limit} s: {self.registration.detail}",
@@ -259,14 +254,13 @@ class EngineLifecycle:
         description = f"{name} of worker engine {self.info.name}"
         return await within_limit(call, self.options.register_timeout, description)
 
-    def _log_retry(self, details: Mapping[str, Any]) -> None:
-        error: RegistrationFailed = details["exception"]
+    def _log_retry(self, error: RegistrationFailed, attempt: int, pause: float) -> None:
         self.registration = Registration(state=RegistrationState.UNKNOWN, detail=error.message)
         self.logger.warning(
             "not registered yet",
             **error_fields(error),
-            attempt=details["tries"],
-            next_attempt_in=round(details["wait"], 3),
+            attempt=attempt,
+            next_attempt_in=round(pause, 3),
         )
 
     def _note(self, registration: Registration) -> None:

@@ -1,6 +1,7 @@
 """A user of Landlord: calls the tenant API, and reads a tenant's page."""
 
 import json
+import operator
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -8,9 +9,9 @@ from typing import Any, TypeVar
 
 import aiohttp
 import attrs
-import backoff
 
 from landlord_engines_core.errors import DemoFailed
+from landlord_engines_core.retries import poll
 
 __all__ = ["User"]
 
@@ -96,10 +97,7 @@ class User:
         Raises:
             DemoFailed: ``check`` returned no true value in time.
         """
-        poll = backoff.on_predicate(
-            backoff.expo, factor=0.05, max_value=0.5, max_time=self.within, jitter=None, logger=None
-        )(check)
-        result: T = await poll()
+        result = await poll(check, operator.not_, first=0.05, longest=0.5, within=self.within)
         if not result:
             raise DemoFailed(
                 f"{expected} was not seen within {self.within:g} s", hint="read the worker's log"

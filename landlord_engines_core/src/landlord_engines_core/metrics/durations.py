@@ -9,8 +9,8 @@ from landlord_engines_core.models import Operation
 __all__ = ["JobDurations"]
 
 # From a job that changes nothing to one that waits for its target for an hour.
-_DURATION_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
-_WAIT_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
+_DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+_WAIT_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
 _LOCKING = (Operation.PROVISION, Operation.UPDATE, Operation.DELETE)
 """The operations whose jobs acquire the tenant's lock; a resync has it only while no job has it."""
 

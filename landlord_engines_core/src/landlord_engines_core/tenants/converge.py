@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import attrs
-import backoff
 
 from landlord_engines_core.compute import (
     ComputeEngine,
@@ -16,6 +15,7 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.models import Outcome, Placement
+from landlord_engines_core.retries import poll
 from landlord_engines_core.tenants.plan import Action, Plan, decide
 from landlord_engines_core.tenants.results import Applied
 
@@ -129,17 +129,13 @@ class Converger:
             return await engine.inspect(tenant, placement.location)
 
         # From 50 ms, since a local process starts fast, to 2 s, since a cloud's API counts calls.
-        poll = backoff.on_predicate(
-            backoff.expo,
+        return await poll(
+            inspect,
             lambda observed: observed.state in passing,
-            factor=0.05,
-            max_value=2.0,
-            max_time=self.health_timeout,
-            jitter=None,
-            logger=None,
-        )(inspect)
-        observed: Observation = await poll()
-        return observed
+            first=0.05,
+            longest=2.0,
+            within=self.health_timeout,
+        )
 
 
 async def _observe(compute: ComputeEngine, spec: ComputeSpec) -> Observation:

@@ -85,6 +85,8 @@ class AdminTransport:
                 "POST",
                 URL(self.url + path, encoded=True),
                 json=document,
+                # Uncompressed: a small piece of a compressed response may have megabytes of text.
+                headers={"Accept-Encoding": "identity"},
                 timeout=timeout,
                 proxy=self._proxy,
                 allow_redirects=False,

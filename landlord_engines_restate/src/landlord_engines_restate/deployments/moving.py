@@ -18,10 +18,10 @@ from functools import partial
 from urllib.parse import urlsplit
 
 import attrs
-import backoff
 
 from landlord_engines_core.engine import MoveOutcome, MoveReport, MoveResult
 from landlord_engines_core.errors import EngineError, SettingsError
+from landlord_engines_core.retries import poll
 from landlord_engines_restate.admin import AdminClient, AdminRefused, Deployment
 from landlord_engines_restate.admin.queries import RESUMABLE
 from landlord_engines_restate.deployments.invocations import Invocation, Invocations
@@ -42,9 +42,7 @@ _INCOMPATIBLE = {
 }
 """Restate's codes of failures that every attempt on the same deployment repeats."""
 
-_poll = partial(
-    backoff.on_predicate, backoff.expo, factor=0.02, max_value=0.5, jitter=None, logger=None
-)
+_poll = partial(poll, first=0.02, longest=0.5)
 
 
 @attrs.frozen(kw_only=True)
@@ -200,26 +198,25 @@ class Mover:
             return await self._invocations.find(invocation_id)
 
         # Repeat the request, because Restate once lost a pause that it had accepted (observed).
-        poll = _poll(
+        return await _poll(
+            pause,
             lambda current: current is not None and current.status not in RESUMABLE,
-            max_time=self.patience,
-        )(pause)
-        current: Invocation | None = await poll()
-        return current
+            within=self.patience,
+        )
 
     async def _watch_first_attempt(
         self, invocation_id: str, route: _Route
     ) -> tuple[MoveOutcome, str]:
         """Watch the first attempt on the latest deployment; return an incompatible one to the old."""
-        poll = _poll(
-            lambda current: (
-                current is not None
-                and not (current.is_inactive or current.failure in _INCOMPATIBLE)
-            ),
-            max_time=FIRST_ATTEMPT,
-        )(self._invocations.find)
         try:
-            current: Invocation | None = await poll(invocation_id)
+            current = await _poll(
+                lambda: self._invocations.find(invocation_id),
+                lambda current: (
+                    current is not None
+                    and not (current.is_inactive or current.failure in _INCOMPATIBLE)
+                ),
+                within=FIRST_ATTEMPT,
+            )
         except EngineError as error:
             return (
                 MoveOutcome.MOVED,

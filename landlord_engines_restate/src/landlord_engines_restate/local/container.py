@@ -25,7 +25,7 @@ from landlord_engines_restate.local.server import (
     wait_ready,
 )
 
-__all__ = ["RestateContainer"]
+__all__ = ["RestateContainer", "write_context"]
 
 T = TypeVar("T")
 
@@ -103,20 +103,27 @@ class RestateContainer(LocalServer):
 
     def _run_container(self) -> DockerContainer:
         # With the build cache, two servers would share layers, and the first to stop would remove them.
-        image = DockerImage(path=self._write_context(), tag=self.image, no_cache=True)
+        context = self.folder / "image"
+        write_context(context, self.binary, config_text(self._ports, "/restate-data"))
+        image = DockerImage(path=context, tag=self.image, no_cache=True)
         self._resources.enter_context(image)
         container = DockerContainer(self.image).with_kwargs(network="host", cap_drop=["ALL"])
         return self._resources.enter_context(container)
 
-    def _write_context(self) -> Path:
-        """Write the image's build context and return its folder."""
-        context = self.folder / "image"
-        context.mkdir(parents=True)
-        (context / "Dockerfile").write_text(DOCKERFILE)
-        (context / "restate.toml").write_text(config_text(self._ports, "/restate-data"))
-        shutil.copy(certifi.where(), context / "ca-certificates.crt")
-        shutil.copy(self.binary, context / "restate-server")
-        return context
+
+def write_context(context: Path, binary: Path, settings: str) -> None:
+    """Write the build context of an image of a restate-server.
+
+    Args:
+        context: The folder to create.
+        binary: The program, for Linux and statically linked.
+        settings: The server's settings in TOML.
+    """
+    context.mkdir(parents=True)
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    (context / "restate.toml").write_text(settings)
+    shutil.copy(certifi.where(), context / "ca-certificates.crt")
+    shutil.copy(binary, context / "restate-server")
 
 
 async def _run_to_end(work: Callable[[], T]) -> T:

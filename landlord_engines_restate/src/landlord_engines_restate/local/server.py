@@ -10,9 +10,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import attrs
-import backoff
 
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.retries import retry
 from landlord_engines_restate.admin import AdminClient, AdminRefused, AdminUnavailable
 from landlord_engines_restate.local.processes import kill_and_wait
 
@@ -197,15 +197,12 @@ async def wait_ready(server: LocalServer, end: Coroutine[object, object, int]) -
         await ingress.aclose()
 
 
-@backoff.on_exception(
-    backoff.expo,
-    (AdminUnavailable, AdminRefused),
-    factor=0.02,
-    max_value=0.2,
-    jitter=None,
-    logger=None,
-)
 async def _wait_healthy(admin: AdminClient, ingress: AdminClient) -> None:
+    errors = (AdminUnavailable, AdminRefused)
+    await retry(lambda: _check_health(admin, ingress), errors, first=0.02, longest=0.2)
+
+
+async def _check_health(admin: AdminClient, ingress: AdminClient) -> None:
     await admin.get("/health")
     await ingress.get("/restate/health")
     # Both report healthy shortly before the partitions answer queries (observed on 1.7.12).

@@ -10,10 +10,10 @@ from enum import StrEnum
 from functools import partial
 
 import attrs
-import backoff
 
 from landlord_engines_core.errors import ExecutionEnded, Superseded
 from landlord_engines_core.models import Record
+from landlord_engines_core.retries import poll
 from landlord_engines_core.tenants.order import Contender, IsDesired, is_superseded
 from landlord_engines_restate.admin import AdminClient, AdminUnavailable, literal
 from landlord_engines_restate.admin.dates import read_date
@@ -207,15 +207,14 @@ class DispatchOrder:
         Raises:
             AdminUnavailable: The row of ``job_id`` is missing.
         """
-        query = backoff.on_predicate(
-            backoff.constant,
+        pause = self.replay / 20
+        rows = await poll(
+            lambda: self._query_rows(table, tuple(ids)),
             lambda rows: bool(holder_id) and holder_id not in rows,
-            interval=self.replay / 20,
-            max_time=self.replay,
-            jitter=None,
-            logger=None,
-        )(self._query_rows)
-        rows: Mapping[str, Row] = await query(table, tuple(ids))
+            first=pause,
+            longest=pause,
+            within=self.replay,
+        )
         if job_id not in rows:
             raise AdminUnavailable(
                 f"Restate at {self.admin.url} does not show this job, {job_id}, yet",

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
-import backoff
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -25,6 +24,7 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_engines_core.models import config_hash, key_hashes
+from landlord_engines_core.retries import retry
 from landlord_engines_core.tenants.plan import Action, decide
 from landlord_test_target.harness import wait_for
 
@@ -154,11 +154,7 @@ async def wait_healthy(engine: ComputeEngine, desired: ComputeSpec) -> Observati
 
 async def retry_while_busy(call: Callable[[], Awaitable[T]]) -> T:
     """Repeat a call while it raises ComputeUnavailable, as the lifecycle does."""
-    retried = backoff.on_exception(
-        backoff.constant, ComputeUnavailable, interval=0.1, max_time=60, jitter=None, logger=None
-    )(call)
-    result: T = await retried()
-    return result
+    return await retry(call, ComputeUnavailable, first=0.1, longest=0.1, within=60)
 
 
 class ComputeContract:

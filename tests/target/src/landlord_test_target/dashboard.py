@@ -9,9 +9,6 @@ __all__ = ["Panel", "Target", "read_panels"]
 
 DEPLOY = Path(__file__).parents[4] / "deploy"
 
-EVERY_WORKER = {"$__rate_interval": "1m", "$instance": ".*"}
-"""Values of Grafana's variables; Grafana's own interval is four times that of the scrapes."""
-
 
 @attrs.frozen(kw_only=True)
 class Target:
@@ -31,11 +28,10 @@ class Panel:
     targets: tuple[Target, ...]
 
 
-def read_panels() -> list[Panel]:
-    """Read the dashboard's panels, for every worker."""
+def read_panels(rate_interval: str = "1m") -> list[Panel]:
+    """Read the dashboard's panels, for every worker and with this window of rates."""
     text = (DEPLOY / "grafana.json").read_text(encoding="utf-8")
-    for variable, value in EVERY_WORKER.items():
-        text = text.replace(variable, value)
+    text = text.replace("$__rate_interval", rate_interval).replace("$instance", ".*")
     return [
         Panel(
             title=panel["title"],

@@ -10,6 +10,12 @@ import attrs
 
 ROOT = Path(__file__).parents[4]
 
+OWN_TESTS = {
+    "docs/operating/containers.md": "docker/test_worker_image.py",
+    "docs/operating/systemd.md": "docker/test_systemd.py",
+}
+"""Documents whose commands build on each other: the test in tests/e2e that runs them in their order."""
+
 _BLOCKS = re.compile(r"^```sh\n(.*?)^```\n(?:\n```\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 
 _VARYING = (

@@ -53,8 +53,13 @@ class Worker:
         self.log = self.folder / f"worker-{uuid4().hex}.log"
 
     @property
+    def probe_address(self) -> str:
+        address: str = self.config["worker"]["probe_address"]
+        return address
+
+    @property
     def probe_url(self) -> str:
-        return f"http://{self.config['worker']['probe_address']}"
+        return f"http://{self.probe_address}"
 
     def write_config(self) -> Path:
         path = self.folder / f"{uuid4().hex}.yaml"

@@ -6,18 +6,19 @@ Running is not healthy: a container whose program exits in a loop is running mos
 import asyncio
 import json
 import math
+import operator
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
-import backoff
 
 from landlord_engines_core.compute.contract import ResourceState
 from landlord_engines_core.compute.docker.labels import HEALTH
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.health_check import is_http_success, open_connection
+from landlord_engines_core.retries import poll
 
 __all__ = ["Health", "check_health", "is_up", "start_time"]
 
@@ -161,14 +162,12 @@ async def _run_check(raw: Mapping[str, Any], check: Mapping[str, Any], host: str
     return False
 
 
-_run_check_with_retries = backoff.on_predicate(
-    backoff.expo,
-    lambda has_passed: not has_passed,
-    factor=0.3,
-    max_tries=_TRIES,
-    jitter=None,
-    logger=None,
-)(_run_check)
+async def _run_check_with_retries(
+    raw: Mapping[str, Any], check: Mapping[str, Any], host: str
+) -> bool:
+    return await poll(
+        lambda: _run_check(raw, check, host), operator.not_, first=0.3, longest=1.0, tries=_TRIES
+    )
 
 
 def _addresses(raw: Mapping[str, Any], port: int, host: str) -> list[_Address]:

@@ -11,7 +11,6 @@ each worker finds the other's containers gone or running, and observes the tenan
 from contextlib import suppress
 
 import attrs
-import backoff
 
 from landlord_engines_core.compute.contract import ResourceState
 from landlord_engines_core.compute.docker.client import DockerClient
@@ -21,6 +20,7 @@ from landlord_engines_core.compute.docker.observe import Container
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.in_flight import Failpoint, begin_observation, switch
 from landlord_engines_core.errors import ComputeRefused
+from landlord_engines_core.retries import poll
 
 __all__ = ["Replacement", "longest_carry"]
 
@@ -84,16 +84,13 @@ class Replacement:
         async def check() -> Health:
             return await check_health((await observe()).raw, self.settings)
 
-        poll = backoff.on_predicate(
-            backoff.expo,
+        health = await poll(
+            check,
             lambda health: health.state is ResourceState.STARTING,
-            factor=0.05,
-            max_value=1.0,
-            max_time=self.settings.health_timeout,
-            jitter=None,
-            logger=None,
-        )(check)
-        health: Health = await poll()
+            first=0.05,
+            longest=1.0,
+            within=self.settings.health_timeout,
+        )
         if health.state is ResourceState.FAILED and (await observe()).was_interrupted:
             raise Conflict(f"the next container was stopped from outside: {health.detail}")
         return health

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import attrs
-import backoff
 
 from landlord_engines_core.compute.contract import ComputeResult, ComputeSpec, ResourceState
 from landlord_engines_core.compute.ecs.client import ServiceClient, is_absent
@@ -33,6 +32,7 @@ from landlord_engines_core.compute.ecs.tags import (
 )
 from landlord_engines_core.compute.in_flight import Failpoint
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.retries import poll
 
 if TYPE_CHECKING:
     from types_aiobotocore_ecs.type_defs import ServiceTypeDef, UpdateServiceRequestTypeDef
@@ -168,16 +168,13 @@ class Reconciliation:
             # ECS may report the state before the request for a moment.
             return state is ResourceState.STARTING or not is_rolled_out(self.config, service)
 
-        poll = backoff.on_predicate(
-            backoff.expo,
+        service = await poll(
+            self.client.describe,
             is_undecided,
-            factor=0.25,
-            max_value=5.0,
-            max_time=self.rollout_timeout,
-            jitter=None,
-            logger=None,
-        )(self.client.describe)
-        service: ServiceTypeDef | None = await poll()
+            first=0.25,
+            longest=5.0,
+            within=self.rollout_timeout,
+        )
         if service is None or service.get("status") != "ACTIVE":
             raise ComputeUnavailable("the service was deleted while it was updated")
         return service
