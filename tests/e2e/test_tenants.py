@@ -279,7 +279,8 @@ async def test_ten_thousand_tenants_are_listed_in_two_seconds_and_constant_memor
         _logger.info("%s", attrs.evolve(run, output=run.output[-100:]))
     assert many.output.endswith("10000 tenants, 8 not as desired: 5 held, 9992 idle, 3 retrying\n")
     check_schema("tenants", json.loads(document.output))
-    assert max(many.cpu_seconds, document.cpu_seconds) < 2.0
+    # The rest is the start of the command, which a busy machine makes longer.
+    assert max(many.cpu_seconds, document.cpu_seconds) < few.cpu_seconds + 1.5
     assert max(many.mebibytes, document.mebibytes) < few.mebibytes + 10
     outputs = [few.output, many.output, document.output]
     for tenant in (*held, *retrying, LAST):
