@@ -1,7 +1,7 @@
 """Compares the worker with services written by hand: `nox -s bench`, with `-- --short` a few minutes.
 
 One restate-server and a stub of Landlord's API serve three workers: landlord-host, a bare service that
-makes the same calls, and the least service. Each is a process of its own, and they get jobs in turns.
+makes the same calls, and the minimal service. Each is a process of its own, and they get jobs in turns.
 The benchmark exits with 1 only if a job costs the worker more than 1.5 times the bare service's cost.
 `--before` adds another version of landlord-host. `--docker` measures containers on a real Docker
 daemon instead, see `benchmarks.containers`.
@@ -20,18 +20,18 @@ import aiohttp
 
 from benchmarks import containers
 from benchmarks.load import Load
-from benchmarks.measure import LONG, SHORT, Plan, Side, measure, side, starts
+from benchmarks.measure import LONG, SHORT, Plan, Side, make_side, measure, measure_starts
 from benchmarks.processes import (
     Location,
     Worker,
     bare_worker,
-    least_worker,
+    find_server,
+    minimal_worker,
     our_worker,
-    seen,
-    server_process,
-    stub,
+    run_landlord_stub,
+    wait_content,
 )
-from benchmarks.report import table, write
+from benchmarks.report import build_table, write
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.local.binary import server_binary
 from landlord_engines_restate.local.server import RestateServer
@@ -44,7 +44,7 @@ Start = Callable[[Location], AbstractContextManager[Worker]]
 SIDES: tuple[tuple[str, Start], ...] = (
     ("landlord-host", our_worker),
     ("bare service", bare_worker),
-    ("least service", least_worker),
+    ("minimal service", minimal_worker),
 )
 
 
@@ -56,17 +56,19 @@ async def main(plan: Plan, into: Path, before: Path | None) -> int:
         starters.append(("before", other))
     async with load() as sender:
         deployments = f"{sender.location.admin}/deployments"
-        took = [await starts(sender, start, plan.starts) for _, start in starters]
+        start_times = [await measure_starts(sender, start, plan.starts) for _, start in starters]
         with ExitStack() as workers:
             sides: list[Side] = []
-            for (name, start), times in zip(starters, took, strict=True):
+            for (name, start), times in zip(starters, start_times, strict=True):
                 worker = workers.enter_context(start(sender.location))
-                await seen(sender.http, deployments, worker.uri)
-                sides.append(side(name, worker, times, plan))
+                await wait_content(sender.http, deployments, worker.uri)
+                sides.append(make_side(name, worker, times, plan))
             await measure(sender, plan, sides)
     write(into, plan, sides)
-    print(table(plan, sides))
-    ours, bare = (side.median_of("update", lambda side: side.cost) for side in sides[:2])
+    print(build_table(plan, sides))
+    ours, bare = (
+        side.median_of("update", lambda measured: measured.worker_cpu_ms) for side in sides[:2]
+    )
     return int(ours / bare > LIMIT)
 
 
@@ -79,15 +81,15 @@ async def load() -> AsyncIterator[Load]:
             await server.start()
             admin = AdminClient(server.admin_endpoint)
             try:
-                with stub(Path(folder)) as landlord:
-                    await seen(http, f"{landlord}/counts")
+                with run_landlord_stub(Path(folder)) as landlord:
+                    await wait_content(http, f"{landlord}/counts")
                     location = Location(
                         folder=Path(folder),
                         ingress=server.endpoint,
                         admin=server.admin_endpoint,
                         landlord=landlord,
                     )
-                    yield Load(location=location, server=server_process(), http=http, admin=admin)
+                    yield Load(location=location, server=find_server(), http=http, admin=admin)
             finally:
                 await admin.aclose()
                 await server.stop()

@@ -72,7 +72,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-class Outside:
+class Backends:
     """Landlord, Restate's admin API, and a target in memory."""
 
     def __init__(self, http: aiohttp.ClientSession, admin: str, landlord: str) -> None:
@@ -98,11 +98,11 @@ class Outside:
             defaults: Document = json.loads(await response.read())["defaults"]
             return defaults
 
-    async def cached(self, key: str, ask: Callable[[], Awaitable[Any]]) -> Any:
+    async def cached(self, key: str, fetch: Callable[[], Awaitable[Any]]) -> Any:
         """Return an answer of Landlord's API from the cache, or ask."""
         until, value = self.cache.get(key, (0.0, None))
         if monotonic() >= until:
-            value = await ask()
+            value = await fetch()
             self.cache[key] = (monotonic() + CACHE_TTL, value)
         return value
 
@@ -116,19 +116,19 @@ class Outside:
         async with self.http.post(url, json={"query": sql}, headers=headers) as response:
             if response.connection is not None and response.connection.transport is not None:
                 # Without a quick ACK, Restate delays the answer's second segment for up to 40 ms.
-                its = response.connection.transport.get_extra_info("socket")
-                its.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                client_socket = response.connection.transport.get_extra_info("socket")
+                client_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             response.raise_for_status()
             rows: list[Document] = json.loads(await response.read())["rows"]
             return {row["id"]: row for row in rows}
 
 
-async def resolve(outside: Outside, job: Document) -> Document:
+async def resolve(backends: Backends, job: Document) -> Document:
     """Ask Landlord which engine the tenant has."""
     tenant = job["tenant_uuid"]
     key = f"{tenant} {json.dumps(job['desired_config'], sort_keys=True)}"
-    document = await outside.cached(key, lambda: outside.tenant(tenant))
-    await outside.cached("defaults", outside.defaults)
+    document = await backends.cached(key, lambda: backends.tenant(tenant))
+    await backends.cached("defaults", backends.defaults)
     engine = document["labels"]["compute_provider"]
     return {
         "started_at": now(),
@@ -136,12 +136,12 @@ async def resolve(outside: Outside, job: Document) -> Document:
     }
 
 
-async def apply(outside: Outside, job: Document) -> Document:
+async def apply(backends: Backends, job: Document) -> Document:
     """Apply the configuration."""
     tenant = job["tenant_uuid"]
-    config = {**await outside.cached("defaults", outside.defaults), **job["desired_config"]}
-    before = outside.resources.get(tenant)
-    outside.resources[tenant] = config
+    config = {**await backends.cached("defaults", backends.defaults), **job["desired_config"]}
+    before = backends.resources.get(tenant)
+    backends.resources[tenant] = config
     text = json.dumps(config, sort_keys=True)
     changed = [] if before is None else [key for key in config if config[key] != before.get(key)]
     updated = "updated" if changed else "unchanged"
@@ -155,30 +155,30 @@ async def apply(outside: Outside, job: Document) -> Document:
     }
 
 
-async def confirm(outside: Outside, job: Document, applied: Document) -> Document:
+async def confirm(backends: Backends, job: Document, applied: Document) -> Document:
     """Compare the result with Landlord once more."""
     tenant = job["tenant_uuid"]
-    assert tenant in outside.resources
-    document = await outside.tenant(tenant)
+    assert tenant in backends.resources
+    document = await backends.tenant(tenant)
     if document["status"] in {"provisioning", "updating", "ready"}:
         assert document["desired_config"] == job["desired_config"]
     return {"ended_at": now(), "applied": applied, "detail": ""}
 
 
-async def apply_and_confirm(outside: Outside, job: Document) -> Document:
+async def apply_and_confirm(backends: Backends, job: Document) -> Document:
     """Apply the configuration, then confirm it."""
-    return await confirm(outside, job, await apply(outside, job))
+    return await confirm(backends, job, await apply(backends, job))
 
 
-async def claim(outside: Outside, me: str, holder: Document) -> Document:
+async def claim(backends: Backends, job_id: str, holder: Document) -> Document:
     """Ask Restate whether another job was dispatched later."""
     other = holder["execution_id"]
     known = holder["dispatched"]
-    rows = await outside.invocations(*((me,) if known else (me, other)))
-    mine = rows[me]["created_at"]
-    its = known or rows[other]["created_at"]
-    later = datetime.fromisoformat(its) > datetime.fromisoformat(mine)
-    return {"verdict": "superseded" if later else "free", "dispatched": mine}
+    rows = await backends.invocations(*((job_id,) if known else (job_id, other)))
+    own_created_at = rows[job_id]["created_at"]
+    holder_created_at = known or rows[other]["created_at"]
+    later = datetime.fromisoformat(holder_created_at) > datetime.fromisoformat(own_created_at)
+    return {"verdict": "superseded" if later else "free", "dispatched": own_created_at}
 
 
 def with_end(record: Document, transition: Document) -> Document:
@@ -194,13 +194,13 @@ def with_end(record: Document, transition: Document) -> Document:
     }
 
 
-def with_start(record: Document, me: str, note: Document) -> Document:
+def with_start(record: Document, job_id: str, note: Document) -> Document:
     """Copy a record with the start of a job, without the transitions of earlier jobs."""
     start = {
         **dict.fromkeys(("outcome", "config_hash", "detail"), ""),
         **dict.fromkeys(("ended_at", "placement")),
         **dict.fromkeys(("changes", "removed"), ()),
-        "execution_id": me,
+        "execution_id": job_id,
         "operation": note["operation"],
         "started_at": note["started_at"],
     }
@@ -211,16 +211,16 @@ def with_start(record: Document, me: str, note: Document) -> Document:
     }
 
 
-async def acquire(outside: Outside, ctx: ObjectContext, request: Document) -> Document:
+async def acquire(backends: Backends, ctx: ObjectContext, request: Document) -> Document:
     """Give the lock to a job once the holder has ended."""
-    me = request["execution_id"]
+    job_id = request["execution_id"]
     empty: Document = {"holder": None, "record": {"placements": [], "transitions": []}}
     state: Document = await ctx.get("lock", type_hint=dict) or empty
     holder, record = state["holder"], state["record"]
     claimed: Document = {"verdict": "free", "dispatched": ""}
     if holder is not None:
-        ask = partial(claim, outside, me, holder)
-        claimed = await ctx.run_typed("claim", ask, AS_JSON)
+        fetch = partial(claim, backends, job_id, holder)
+        claimed = await ctx.run_typed("claim", fetch, AS_JSON)
     if claimed["verdict"] == "superseded":
         return {"record": record, "superseded_by": holder["execution_id"]}
     if holder is not None and not all(
@@ -231,9 +231,9 @@ async def acquire(outside: Outside, ctx: ObjectContext, request: Document) -> Do
     lines = (await ctx.get("past", serde=BytesSerde()) or b"").splitlines()
     lines += [json.dumps(transition).encode() for transition in record["transitions"]]
     ctx.set("past", b"\n".join(lines[-HISTORY:]), serde=BytesSerde())
-    record = with_start(record, me, request["note"])
+    record = with_start(record, job_id, request["note"])
     holder = {
-        "execution_id": me,
+        "execution_id": job_id,
         "since": request["note"]["started_at"],
         "dispatched": claimed["dispatched"],
         "operation": request["note"]["operation"],
@@ -252,14 +252,14 @@ async def complete(ctx: ObjectContext, transition: Document) -> None:
     ctx.set("lock", {**state, "record": with_end(state["record"], transition)})
 
 
-def services(outside: Outside) -> tuple[Service, VirtualObject]:
+def services(backends: Backends) -> tuple[Service, VirtualObject]:
     """Build the public service, and the private lock object that it calls."""
     lock = VirtualObject(f"{SERVICE}Tenant", **OPTIONS)
     jobs = Service(SERVICE, **OPTIONS)
 
     @lock.handler("acquire", ingress_private=True)
     async def _acquire(ctx: ObjectContext, request: Document) -> Document:
-        return await acquire(outside, ctx, request)
+        return await acquire(backends, ctx, request)
 
     @lock.handler("complete", ingress_private=True)
     async def _complete(ctx: ObjectContext, transition: Document) -> None:
@@ -267,28 +267,28 @@ def services(outside: Outside) -> tuple[Service, VirtualObject]:
 
     @jobs.handler("execute")
     async def _execute(ctx: Context, job: Document) -> Document:
-        me, tenant = ctx.request().id, job["tenant_uuid"]
-        resolved = await ctx.run_typed("resolve", partial(resolve, outside, job), AS_JSON)
+        job_id, tenant = ctx.request().id, job["tenant_uuid"]
+        resolved = await ctx.run_typed("resolve", partial(resolve, backends, job), AS_JSON)
         note = {"operation": job["operation"], **resolved}
         acquired = await ctx.object_call(
-            _acquire, key=tenant, arg={"execution_id": me, "note": note}
+            _acquire, key=tenant, arg={"execution_id": job_id, "note": note}
         )
         if acquired["superseded_by"]:
-            return {"execution_id": me, "state": "cancelled"}
-        confirmed = await ctx.run_typed("apply", partial(apply_and_confirm, outside, job), AS_JSON)
-        transition = transition_of(me, job, resolved, confirmed)
+            return {"execution_id": job_id, "state": "cancelled"}
+        confirmed = await ctx.run_typed("apply", partial(apply_and_confirm, backends, job), AS_JSON)
+        transition = transition_of(job_id, job, resolved, confirmed)
         ctx.object_send(_complete, key=tenant, arg=transition)
         return answer_of(job, transition)
 
     return jobs, lock
 
 
-def transition_of(me: str, job: Document, resolved: Document, confirmed: Document) -> Document:
+def transition_of(job_id: str, job: Document, resolved: Document, confirmed: Document) -> Document:
     """Build the transition of an ended job."""
     applied = {key: value for key, value in confirmed["applied"].items() if key != "rolled_back"}
     return {
         **applied,
-        "execution_id": me,
+        "execution_id": job_id,
         "operation": job["operation"],
         "started_at": resolved["started_at"],
         "ended_at": confirmed["ended_at"],
@@ -321,7 +321,7 @@ def answer_of(job: Document, transition: Document) -> Document:
 async def main(port: int, admin: str, landlord: str) -> None:
     """Serve until killed."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
-        await serve(services(Outside(http, admin, landlord)), port, admin)
+        await serve(services(Backends(http, admin, landlord)), port, admin)
 
 
 async def serve(components: Sequence[Service | VirtualObject], port: int, admin: str) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 
 import attrs
 
-from benchmarks.load import Load, tenants
+from benchmarks.load import Load, create_keys
 from benchmarks.processes import Worker
 from landlord_engines_restate.admin import literal
 
-__all__ = ["Seen", "look_at"]
+__all__ = ["Traces", "read_traces"]
 
 
 @attrs.frozen(kw_only=True)
-class Seen:
+class Traces:
     """The traces of a job, which are equal for jobs that did the same work.
 
     Attributes:
@@ -28,28 +28,28 @@ class Seen:
     tenant_reads: int
 
 
-async def look_at(load: Load, worker: Worker) -> Seen:
+async def read_traces(load: Load, worker: Worker) -> Traces:
     """Run two jobs of one tenant on a worker, and return the traces of the second."""
-    (tenant,) = tenants(1)
+    (tenant,) = create_keys(1)
     await load.new_config()
-    await load.job(worker, tenant)
-    await load.resynced()
+    await load.run_job(worker, tenant)
+    await load.wait_resynced()
     await load.new_config()
-    before = await load.tenant_reads()
-    job = await load.job(worker, tenant)
-    await load.resynced()
-    return Seen(
+    before = await load.count_tenant_reads()
+    job = await load.run_job(worker, tenant)
+    await load.wait_resynced()
+    return Traces(
         journals=await _journals(load, job),
         state=await _state(load, worker, tenant),
-        tenant_reads=await load.tenant_reads() - before,
+        tenant_reads=await load.count_tenant_reads() - before,
     )
 
 
 async def _journals(load: Load, job: str) -> dict[str, list[tuple[str, str]]]:
-    mine = literal(job)
+    job_literal = literal(job)
     invocations = await load.admin.query(
         "SELECT id, target_handler_name FROM sys_invocation"  # noqa: S608  # quoted
-        f" WHERE id = {mine} OR invoked_by_id = {mine}"
+        f" WHERE id = {job_literal} OR invoked_by_id = {job_literal}"
     )
     return {
         str(invocation["target_handler_name"]): await _entries(load, str(invocation["id"]))

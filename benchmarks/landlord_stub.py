@@ -53,9 +53,9 @@ class Stub:
                 return None
 
     def _tenant(self, tenant: str) -> object:
-        return self._shown(tenant)
+        return self._build_document(tenant)
 
-    def _shown(self, tenant: str) -> dict[str, object]:
+    def _build_document(self, tenant: str) -> dict[str, object]:
         return {
             "id": tenant,
             "name": f"name-{tenant}",

@@ -10,21 +10,21 @@ import aiohttp
 import attrs
 import psutil
 
-from benchmarks.processes import Location, Worker, used
+from benchmarks.processes import Location, Worker, cpu_seconds
 from landlord_engines_restate.admin import AdminClient
 
-__all__ = ["Load", "Round", "config", "tenants"]
+__all__ = ["Load", "Round", "build_config", "create_keys"]
 
-SETTLE_PAUSE = 0.1
+POLL_INTERVAL = 0.1
 """Seconds between two checks whether all jobs are done."""
 
 
-def tenants(count: int) -> list[str]:
+def create_keys(count: int) -> list[str]:
     """Create keys of new tenants."""
     return [str(uuid4()) for _ in range(count)]
 
 
-def config(version: int) -> Mapping[str, object]:
+def build_config(version: int) -> Mapping[str, object]:
     """Build a tenant's configuration of common size."""
     return {
         "image": f"registry.example.com/team/application:{version}",
@@ -48,21 +48,21 @@ class Round:
     memory: float
 
     @property
-    def rate(self) -> float:
+    def jobs_per_second(self) -> float:
         """Return the jobs per second."""
         return self.jobs / self.elapsed
 
     @property
-    def cost(self) -> float:
+    def worker_cpu_ms(self) -> float:
         """Return the milliseconds of the worker's processor time per job."""
         return 1000 * self.cpu / self.jobs
 
     @property
-    def server_cost(self) -> float:
+    def server_cpu_ms(self) -> float:
         """Return the milliseconds of restate-server's processor time per job."""
         return 1000 * self.server_cpu / self.jobs
 
-    def within(self, share: float) -> float:
+    def latency_ms(self, share: float) -> float:
         """Return the milliseconds in which this share of the jobs ended."""
         return 1000 * sorted(self.latencies)[int(share * (self.jobs - 1))]
 
@@ -81,38 +81,40 @@ class Load:
         """Change the desired configuration of every tenant."""
         self._version += 1
         url = f"{self.location.landlord}/config"
-        async with self.http.put(url, json=config(self._version)) as response:
+        async with self.http.put(url, json=build_config(self._version)) as response:
             response.raise_for_status()
 
-    async def round(self, worker: Worker, keys: Sequence[str], jobs: int, clients: int) -> Round:
+    async def run_round(
+        self, worker: Worker, keys: Sequence[str], jobs: int, clients: int
+    ) -> Round:
         """Send jobs; each client has its own tenants and sends one job at a time."""
         latencies: list[float] = []
-        reads, server = await self.tenant_reads(), used(self.server)
+        reads, server = await self.count_tenant_reads(), cpu_seconds(self.server)
         cpu, began = worker.cpu(), time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for client in range(clients):
-                own = keys[client::clients]
+                client_keys = keys[client::clients]
                 share = len(range(client, jobs, clients))
-                group.create_task(self._client(worker, own, share, latencies))
+                group.create_task(self._client(worker, client_keys, share, latencies))
         elapsed = time.perf_counter() - began
-        await self.resynced()
+        await self.wait_resynced()
         return Round(
             jobs=jobs,
             elapsed=elapsed,
             cpu=worker.cpu() - cpu,
-            server_cpu=used(self.server) - server,
+            server_cpu=cpu_seconds(self.server) - server,
             latencies=latencies,
-            tenant_reads=await self.tenant_reads() - reads,
+            tenant_reads=await self.count_tenant_reads() - reads,
             memory=worker.memory(),
         )
 
-    async def job(self, worker: Worker, tenant: str) -> str:
+    async def run_job(self, worker: Worker, tenant: str) -> str:
         """Run one job and return its invocation's id."""
         body = {
             "tenant_id": f"name-{tenant}",
             "tenant_uuid": tenant,
             "operation": "provision",
-            "desired_config": config(self._version),
+            "desired_config": build_config(self._version),
         }
         url = f"{self.location.ingress}/{worker.service}/execute"
         async with self.http.post(url, json=body) as response:
@@ -122,23 +124,23 @@ class Load:
         execution_id: str = answer["execution_id"]
         return execution_id
 
-    async def resynced(self) -> None:
+    async def wait_resynced(self) -> None:
         """Wait until the calls that jobs have sent are complete too."""
         while await self.admin.query(
             "SELECT id FROM sys_invocation WHERE status <> 'completed' LIMIT 1"
         ):
-            await asyncio.sleep(SETTLE_PAUSE)
+            await asyncio.sleep(POLL_INTERVAL)
 
-    async def tenant_reads(self) -> int:
+    async def count_tenant_reads(self) -> int:
         """Return the number of tenant requests to Landlord so far."""
         async with self.http.get(f"{self.location.landlord}/counts") as response:
             counts: Mapping[str, int] = await response.json()
             return counts.get("tenant", 0)
 
     async def _client(
-        self, worker: Worker, own: Sequence[str], jobs: int, latencies: list[float]
+        self, worker: Worker, keys: Sequence[str], jobs: int, latencies: list[float]
     ) -> None:
         for number in range(jobs):
             began = time.perf_counter()
-            await self.job(worker, own[number % len(own)])
+            await self.run_job(worker, keys[number % len(keys)])
             latencies.append(time.perf_counter() - began)

@@ -7,11 +7,11 @@ from statistics import median
 
 import attrs
 
-from benchmarks.journals import look_at
-from benchmarks.load import Load, Round, tenants
-from benchmarks.processes import Location, Worker, seen
+from benchmarks.journals import read_traces
+from benchmarks.load import Load, Round, create_keys
+from benchmarks.processes import Location, Worker, wait_content
 
-__all__ = ["LONG", "SHORT", "Kind", "Plan", "Side", "measure", "side", "starts"]
+__all__ = ["LONG", "SHORT", "Kind", "Plan", "Side", "make_side", "measure", "measure_starts"]
 
 FEW = 10
 """Tenants of the small measurement of costs, and its jobs under way at once."""
@@ -44,14 +44,14 @@ class Plan:
     alone: int = 500
 
     @property
-    def before(self) -> int:
+    def jobs_before_first_sample(self) -> int:
         """Return the number of jobs before the first sample of the memory."""
         return self.fill + self.few
 
     @property
-    def after(self) -> int:
+    def jobs_before_last_sample(self) -> int:
         """Return the number of jobs before the last sample of the memory."""
-        return self.before + self.many + self.jobs + 2 * self.alone + self.few
+        return self.jobs_before_first_sample + self.many + self.jobs + 2 * self.alone + self.few
 
     def kinds(self) -> Sequence["Kind"]:
         """List all kinds of rounds, in their order."""
@@ -102,8 +102,8 @@ class Side:
 
     def keys(self, kind: Kind, number: int) -> Sequence[str]:
         """Return the tenants of a round; only the few are in more than one round of a kind."""
-        own = self.tenants[kind.tenants]
-        return own if kind.tenants == "few" else own[number :: kind.rounds]
+        keys = self.tenants[kind.tenants]
+        return keys if kind.tenants == "few" else keys[number :: kind.rounds]
 
     def median_of(self, kind: str, measure: Callable[[Round], float]) -> float:
         """Return the median of a value over the rounds of a kind."""
@@ -113,54 +113,60 @@ class Side:
         """Return all figures of the report, by name."""
         batch, creates = plan.many // plan.batches, self.rounds["make"]
         return {
-            "update: jobs per second": self.median_of("update", _rate),
-            "update: worker CPU, ms": self.median_of("update", _cost),
-            "update: restate-server CPU, ms": self.median_of("update", _server),
-            "update: p50, ms": self.median_of("update", _half),
-            "update: p99, ms": self.median_of("update", lambda measured: measured.within(0.99)),
-            "create: jobs per second": self.median_of("make", _rate),
-            "create: worker CPU, ms": self.median_of("make", _cost),
-            "create: restate-server CPU, ms": self.median_of("make", _server),
-            f"create: worker CPU, first {batch}, ms": _cost(creates[0]),
-            f"create: worker CPU, last {batch} of {plan.many}, ms": _cost(creates[-1]),
-            f"create: restate-server CPU, first {batch}, ms": _server(creates[0]),
-            f"create: restate-server CPU, last {batch} of {plan.many}, ms": _server(creates[-1]),
-            "create, one client alone: p50, ms": self.median_of("make alone", _half),
-            "update, one client alone: p50, ms": self.median_of("update alone", _half),
-            f"update, {FEW} tenants known: worker CPU, ms": self.median_of("few", _cost),
+            "update: jobs per second": self.median_of("update", _jobs_per_second),
+            "update: worker CPU, ms": self.median_of("update", _worker_cpu),
+            "update: restate-server CPU, ms": self.median_of("update", _server_cpu),
+            "update: p50, ms": self.median_of("update", _median_ms),
+            "update: p99, ms": self.median_of("update", lambda measured: measured.latency_ms(0.99)),
+            "create: jobs per second": self.median_of("make", _jobs_per_second),
+            "create: worker CPU, ms": self.median_of("make", _worker_cpu),
+            "create: restate-server CPU, ms": self.median_of("make", _server_cpu),
+            f"create: worker CPU, first {batch}, ms": _worker_cpu(creates[0]),
+            f"create: worker CPU, last {batch} of {plan.many}, ms": _worker_cpu(creates[-1]),
+            f"create: restate-server CPU, first {batch}, ms": _server_cpu(creates[0]),
+            f"create: restate-server CPU, last {batch} of {plan.many}, ms": _server_cpu(
+                creates[-1]
+            ),
+            "create, one client alone: p50, ms": self.median_of("make alone", _median_ms),
+            "update, one client alone: p50, ms": self.median_of("update alone", _median_ms),
+            f"update, {FEW} tenants known: worker CPU, ms": self.median_of("few", _worker_cpu),
             f"update, {FEW} of {plan.many + plan.alone + FEW} tenants known: worker CPU, ms": (
-                self.median_of("few again", _cost)
+                self.median_of("few again", _worker_cpu)
             ),
             "start to registered, s": median(self.starts),
-            f"memory after {plan.before} jobs, MiB": self.rounds["few"][-1].memory,
-            f"memory after {plan.after} jobs, MiB": self.rounds["few again"][-1].memory,
+            f"memory after {plan.jobs_before_first_sample} jobs, MiB": self.rounds["few"][
+                -1
+            ].memory,
+            f"memory after {plan.jobs_before_last_sample} jobs, MiB": self.rounds["few again"][
+                -1
+            ].memory,
         }
 
 
-def side(name: str, worker: Worker, started: Sequence[float], plan: Plan) -> Side:
+def make_side(name: str, worker: Worker, started: Sequence[float], plan: Plan) -> Side:
     """Build the side of a worker, with tenants of its own."""
     counts = {"few": FEW, "many": plan.many, "alone": plan.alone}
-    own = {whose: tenants(count) for whose, count in counts.items()}
-    return Side(name=name, worker=worker, starts=started, tenants=own)
+    keys_by_group = {group: create_keys(count) for group, count in counts.items()}
+    return Side(name=name, worker=worker, starts=started, tenants=keys_by_group)
 
 
-def _rate(measured: Round) -> float:
-    return measured.rate
+def _jobs_per_second(measured: Round) -> float:
+    return measured.jobs_per_second
 
 
-def _cost(measured: Round) -> float:
-    return measured.cost
+def _worker_cpu(measured: Round) -> float:
+    return measured.worker_cpu_ms
 
 
-def _server(measured: Round) -> float:
-    return measured.server_cost
+def _server_cpu(measured: Round) -> float:
+    return measured.server_cpu_ms
 
 
-def _half(measured: Round) -> float:
-    return measured.within(0.5)
+def _median_ms(measured: Round) -> float:
+    return measured.latency_ms(0.5)
 
 
-async def starts(
+async def measure_starts(
     load: Load, start: Callable[[Location], AbstractContextManager[Worker]], count: int
 ) -> list[float]:
     """Measure the seconds from the start of a process until Restate shows its deployment."""
@@ -168,7 +174,7 @@ async def starts(
     for _ in range(count):
         began = time.perf_counter()
         with start(load.location) as worker:
-            await seen(load.http, f"{load.location.admin}/deployments", worker.uri)
+            await wait_content(load.http, f"{load.location.admin}/deployments", worker.uri)
             seconds.append(time.perf_counter() - began)
     return seconds
 
@@ -181,21 +187,21 @@ async def measure(load: Load, plan: Plan, sides: Sequence[Side]) -> None:
     Raises:
         AssertionError: The first two did not do the same.
     """
-    cost, other = [await look_at(load, side.worker) for side in sides[:2]]
-    assert cost == other, f"the work differs:\n{cost}\n{other}"
+    first_traces, second_traces = [await read_traces(load, side.worker) for side in sides[:2]]
+    assert first_traces == second_traces, f"the work differs:\n{first_traces}\n{second_traces}"
     for kind in plan.kinds():
         for number in range(kind.rounds):
             await load.new_config()
             # The order rotates, so that no worker always follows the same other one.
-            for each in (*sides[number % len(sides) :], *sides[: number % len(sides)]):
-                done = await load.round(
-                    each.worker,
-                    each.keys(kind, number),
+            for side in (*sides[number % len(sides) :], *sides[: number % len(sides)]):
+                measured = await load.run_round(
+                    side.worker,
+                    side.keys(kind, number),
                     jobs=kind.jobs // kind.rounds,
                     clients=kind.clients,
                 )
-                each.rounds.setdefault(kind.name, []).append(done)
-            first, second = (each.rounds[kind.name][-1].tenant_reads for each in sides[:2])
+                side.rounds.setdefault(kind.name, []).append(measured)
+            first, second = (side.rounds[kind.name][-1].tenant_reads for side in sides[:2])
             assert first == second, (
                 f"{kind.name}: {first} reads of tenants, {second} on the other side"
             )

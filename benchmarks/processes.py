@@ -15,29 +15,29 @@ import attrs
 import psutil
 
 from benchmarks.bare import SERVICE as BARE
-from benchmarks.least import SERVICE as LEAST
+from benchmarks.minimal import SERVICE as MINIMAL
 
 __all__ = [
     "HOST",
     "Location",
     "Worker",
     "bare_worker",
-    "least_worker",
+    "cpu_seconds",
+    "find_server",
+    "minimal_worker",
     "our_worker",
-    "running",
-    "seen",
-    "server_process",
-    "stub",
-    "used",
+    "run_landlord_stub",
+    "run_process",
+    "wait_content",
 ]
 
 HOST = Path(sys.executable).with_name("landlord-host")
 
 SERVICE = "TenantProvisioning"
 
-LOOK_AGAIN = 0.005
-WITHIN = 60.0
-"""Seconds."""
+POLL_INTERVAL = 0.005
+ANSWER_TIMEOUT = 60.0
+"""Maximum seconds until a URL answers with the expected content."""
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +68,7 @@ class Worker:
 
     def cpu(self) -> float:
         """Return the seconds of processor time of the worker and its children."""
-        return used(self.process)
+        return cpu_seconds(self.process)
 
     def memory(self) -> float:
         """Return the MiB of memory of the worker and its children."""
@@ -76,13 +76,13 @@ class Worker:
         return sum(process.memory_info().rss for process in family) / 2**20
 
 
-def used(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
     """Return the seconds of processor time of a process and its children."""
     family = (process, *process.children(recursive=True))
     return sum(sum(member.cpu_times()[:2]) for member in family)
 
 
-def server_process() -> psutil.Process:
+def find_server() -> psutil.Process:
     """Return the only restate-server that this process has started."""
     (server,) = (
         process for process in psutil.Process().children() if process.name().startswith("restate")
@@ -113,7 +113,7 @@ def our_worker(
     sections = {"compute": {"mock": {}}, "workflow": {"restate": restate}, "worker": worker}
     config.write_text(json.dumps(sections))
     command = (str(host), "--engine=restate", f"--config={config}", "--log-format=json")
-    with running(command, location.folder / f"worker-{port}.log") as process:
+    with run_process(command, location.folder / f"worker-{port}.log") as process:
         yield Worker(
             service=service,
             uri=f"http://127.0.0.1:{port}/",
@@ -125,36 +125,36 @@ def our_worker(
 @contextmanager
 def bare_worker(location: Location) -> Iterator[Worker]:
     """Start the bare service, which makes the same calls."""
-    with _by_hand(BARE, "benchmarks.bare", location, location.landlord) as worker:
+    with _run_service(BARE, "benchmarks.bare", location, location.landlord) as worker:
         yield worker
 
 
 @contextmanager
-def least_worker(location: Location) -> Iterator[Worker]:
+def minimal_worker(location: Location) -> Iterator[Worker]:
     """Start the smallest service by hand."""
-    with _by_hand(LEAST, "benchmarks.least", location) as worker:
+    with _run_service(MINIMAL, "benchmarks.minimal", location) as worker:
         yield worker
 
 
 @contextmanager
-def _by_hand(service: str, module: str, location: Location, *more: str) -> Iterator[Worker]:
+def _run_service(service: str, module: str, location: Location, *more: str) -> Iterator[Worker]:
     port = _free_port()
     command = (sys.executable, "-m", module, str(port), location.admin, *more)
-    with running(command, location.folder / f"{service}-{port}.log") as process:
+    with run_process(command, location.folder / f"{service}-{port}.log") as process:
         yield Worker(service=service, uri=f"http://127.0.0.1:{port}/", process=process)
 
 
 @contextmanager
-def stub(folder: Path) -> Iterator[str]:
+def run_landlord_stub(folder: Path) -> Iterator[str]:
     """Start the stub of Landlord's API and give its URL."""
     port = _free_port()
     command = (sys.executable, "-m", "benchmarks.landlord_stub", str(port))
-    with running(command, folder / "landlord.log"):
+    with run_process(command, folder / "landlord.log"):
         yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
-def running(command: Sequence[str], log: Path) -> Iterator[psutil.Process]:
+def run_process(command: Sequence[str], log: Path) -> Iterator[psutil.Process]:
     """Run a command with its output in a file, and end it with the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  # our own command
@@ -167,18 +167,18 @@ def running(command: Sequence[str], log: Path) -> Iterator[psutil.Process]:
         process.wait()
 
 
-async def seen(http: aiohttp.ClientSession, url: str, content: str = "") -> None:
+async def wait_content(http: aiohttp.ClientSession, url: str, content: str = "") -> None:
     """Poll until a URL answers with this content.
 
     Raises:
         TimeoutError: The content did not appear in time.
     """
-    async with asyncio.timeout(WITHIN):
-        while not await _shows(http, url, content):
-            await asyncio.sleep(LOOK_AGAIN)
+    async with asyncio.timeout(ANSWER_TIMEOUT):
+        while not await _has_content(http, url, content):
+            await asyncio.sleep(POLL_INTERVAL)
 
 
-async def _shows(http: aiohttp.ClientSession, url: str, content: str) -> bool:
+async def _has_content(http: aiohttp.ClientSession, url: str, content: str) -> bool:
     try:
         async with http.get(url) as response:
             return content in await response.text()

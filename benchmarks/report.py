@@ -11,10 +11,10 @@ from matplotlib import pyplot as plt
 
 from benchmarks.measure import Plan, Side
 
-__all__ = ["picture", "table", "write"]
+__all__ = ["build_table", "draw_picture", "write"]
 
 
-def table(plan: Plan, sides: Sequence[Side]) -> str:
+def build_table(plan: Plan, sides: Sequence[Side]) -> str:
     """Build the table of all figures, with the first side's as multiples of the others'."""
     ours, *others = sides
     names = [side.name for side in sides]
@@ -26,7 +26,7 @@ def table(plan: Plan, sides: Sequence[Side]) -> str:
     figures_of_others = [side.figures(plan) for side in others]
     for name, value in ours.figures(plan).items():
         others_values = [figures[name] for figures in figures_of_others]
-        cells = [_shown(number) for number in (value, *others_values)]
+        cells = [_format_number(number) for number in (value, *others_values)]
         cells += [f"{value / other:.2f}" for other in others_values]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -43,33 +43,35 @@ def write(folder: Path, plan: Plan, sides: Sequence[Side]) -> None:
         "rounds": {side.name: _rounds(side) for side in sides},
     }
     (folder / "results.json").write_text(json.dumps(document, indent=1))
-    (folder / "results.md").write_text(table(plan, sides) + "\n")
-    picture(folder / "results.png", sides)
+    (folder / "results.md").write_text(build_table(plan, sides) + "\n")
+    draw_picture(folder / "results.png", sides)
 
 
-def picture(path: Path, sides: Sequence[Side]) -> None:
+def draw_picture(path: Path, sides: Sequence[Side]) -> None:
     """Draw the latency and the cost of jobs, and the growth of memory."""
-    median_of, (waiting, cost, memory) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
+    figure, (latency, cost, memory) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     for side in sides:
         rounds = [measured for kind in side.rounds.values() for measured in kind]
         done = [
             sum(measured.jobs for measured in rounds[: number + 1]) for number in range(len(rounds))
         ]
         latencies = sorted(
-            1000 * took for measured in side.rounds["update"] for took in measured.latencies
+            1000 * seconds for measured in side.rounds["update"] for seconds in measured.latencies
         )
         shares = [number / len(latencies) for number in range(1, len(latencies) + 1)]
-        waiting.plot(latencies, shares, label=side.name)
-        cost.plot(done, [measured.cost for measured in rounds], marker=".", label=side.name)
+        latency.plot(latencies, shares, label=side.name)
+        cost.plot(
+            done, [measured.worker_cpu_ms for measured in rounds], marker=".", label=side.name
+        )
         memory.plot(done, [measured.memory for measured in rounds], marker=".", label=side.name)
-    waiting.set(xlabel="ms from dispatch to completion", ylabel="share of the jobs")
+    latency.set(xlabel="ms from dispatch to completion", ylabel="share of the jobs")
     cost.set(xlabel="jobs done", ylabel="worker CPU per job, ms", ylim=0)
     memory.set(xlabel="jobs done", ylabel="memory, MiB", ylim=0)
-    for axes in (waiting, cost, memory):
+    for axes in (latency, cost, memory):
         axes.legend()
         axes.grid(alpha=0.3)
-    median_of.savefig(path, dpi=120)
-    plt.close(median_of)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
 
 
 def _rounds(side: Side) -> Mapping[str, object]:
@@ -77,11 +79,11 @@ def _rounds(side: Side) -> Mapping[str, object]:
         kind: [
             {
                 "jobs": measured.jobs,
-                "jobs_per_second": measured.rate,
-                "cpu_ms": measured.cost,
-                "server_cpu_ms": measured.server_cost,
-                "p50_ms": measured.within(0.5),
-                "p99_ms": measured.within(0.99),
+                "jobs_per_second": measured.jobs_per_second,
+                "cpu_ms": measured.worker_cpu_ms,
+                "server_cpu_ms": measured.server_cpu_ms,
+                "p50_ms": measured.latency_ms(0.5),
+                "p99_ms": measured.latency_ms(0.99),
                 "memory_mib": measured.memory,
                 "tenant_reads": measured.tenant_reads,
             }
@@ -91,5 +93,5 @@ def _rounds(side: Side) -> Mapping[str, object]:
     }
 
 
-def _shown(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.2f}"  # noqa: PLR2004  # three digits are enough

@@ -1,4 +1,4 @@
-"""A small campaign that moves the panels: tenants' lives, faults, and a rollout.
+"""A small campaign that moves the panels: users of tenants, faults, and a rollout.
 
 Landlord in memory dispatches the jobs to a real restate-server. Two real workers run them one after the
 other. Tenants are processes. The target of the second compute engine, Docker, is away.
@@ -37,20 +37,20 @@ USERS = 6
 """Tenants that are created, updated and deleted at the same time."""
 
 PHASE = 30.0
-"""Seconds between two changes of the scene."""
+"""Seconds of each phase of the campaign."""
 
 COMMAND = ["/bin/sleep", "1000"]
 
 
 @attrs.frozen(kw_only=True)
-class Scene:
-    """The running parts.
+class Campaign:
+    """The running servers, workers and tenants.
 
     Attributes:
         landlord: The URL of Landlord's API, its version included.
         process: The compute engine, to destroy the tenants at the end.
         workers: The workers that were started.
-        strays: Tenants that Landlord does not know.
+        unknown_tenants: Tenants that Landlord does not know.
     """
 
     folder: Path
@@ -59,7 +59,9 @@ class Scene:
     landlord: str
     process: ComputeEngine
     workers: list[Worker] = attrs.field(factory=list)
-    strays: tuple[str, ...] = attrs.field(factory=lambda: tuple(str(uuid4()) for _ in range(5)))
+    unknown_tenants: tuple[str, ...] = attrs.field(
+        factory=lambda: tuple(str(uuid4()) for _ in range(5))
+    )
 
     async def start_worker(self) -> Worker:
         """Start a worker and wait until it is registered."""
@@ -85,9 +87,9 @@ class Scene:
         self.workers.append(started)
         return await started.wait_registered()
 
-    async def send_to_strays(self, provider: str, **config: object) -> None:
+    async def dispatch_unknown(self, provider: str, **config: object) -> None:
         """Dispatch a job for each of the tenants that Landlord does not know."""
-        for tenant in self.strays:
+        for tenant in self.unknown_tenants:
             document = {
                 "tenant_uuid": tenant,
                 "operation": "provision",
@@ -96,48 +98,50 @@ class Scene:
             }
             await self.dispatcher.dispatch(json.dumps(document).encode())
 
-    async def end(self, user: User) -> None:
+    async def stop(self, user: User) -> None:
         """End the workers, and destroy what they made."""
         for worker in self.workers:
             await worker.kill()
         location = self.process.location({})
-        for tenant in (*self.strays, *await user.tenants()):
+        for tenant in (*self.unknown_tenants, *await user.tenants()):
             await self.process.destroy(tenant, location)
 
 
 async def run_campaign(folder: Path, prometheus: Prometheus) -> None:
     """Run the campaign to its end."""
-    async with _open_scene(folder) as scene, User.connect(scene.landlord) as user:
+    async with _start_servers(folder) as campaign, User.connect(campaign.landlord) as user:
         try:
-            first = await scene.start_worker()
+            first = await campaign.start_worker()
             prometheus.scrape(first=first.probe_address)
             async with asyncio.TaskGroup() as group:
-                lives = [group.create_task(_live(user, number)) for number in range(USERS)]
-                await _play(scene, first, prometheus)
-                for life in lives:
-                    life.cancel()
+                user_tasks = [
+                    group.create_task(_run_tenants(user, number)) for number in range(USERS)
+                ]
+                await _run_phases(campaign, first, prometheus)
+                for user_task in user_tasks:
+                    user_task.cancel()
         finally:
-            await scene.end(user)
+            await campaign.stop(user)
 
 
-async def _play(scene: Scene, first: Worker, prometheus: Prometheus) -> None:
+async def _run_phases(campaign: Campaign, first: Worker, prometheus: Prometheus) -> None:
     await asyncio.sleep(PHASE)
     # No worker has this compute engine, so the jobs are held.
-    await scene.send_to_strays("nomad")
+    await campaign.dispatch_unknown("nomad")
     await asyncio.sleep(PHASE)
     # Later jobs preempt them, and are retried while their target is away.
-    await scene.send_to_strays("docker", image="sesame")
-    await scene.dispatcher.dispatch(b"{")
+    await campaign.dispatch_unknown("docker", image="sesame")
+    await campaign.dispatcher.dispatch(b"{")
     await asyncio.sleep(PHASE)
-    second = await scene.start_worker()
+    second = await campaign.start_worker()
     prometheus.scrape(first=first.probe_address, second=second.probe_address)
     await asyncio.sleep(PHASE)
     await first.terminate()
-    await scene.send_to_strays("process", command=COMMAND)
+    await campaign.dispatch_unknown("process", command=COMMAND)
     await asyncio.sleep(PHASE)
 
 
-async def _live(user: User, number: int) -> None:
+async def _run_tenants(user: User, number: int) -> None:
     """Create, update and delete tenants one after the other."""
     for count in itertools.count():
         tenant = await user.create(f"tenant-{number}-{count}", {"command": COMMAND})
@@ -154,7 +158,7 @@ async def _is_gone(user: User, tenant: str) -> bool:
 
 
 @asynccontextmanager
-async def _open_scene(folder: Path) -> AsyncIterator[Scene]:
+async def _start_servers(folder: Path) -> AsyncIterator[Campaign]:
     """Start restate-server and Landlord in memory."""
     server = RestateServer(binary=await server_binary(), folder=folder / "restate")
     await server.start()
@@ -165,7 +169,7 @@ async def _open_scene(folder: Path) -> AsyncIterator[Scene]:
         async with landlord_in_memory(
             dispatcher, compute=ComputeRegistry({"process": process}), logger=RecordingLogger()
         ) as landlord:
-            yield Scene(
+            yield Campaign(
                 folder=folder,
                 restate=server,
                 dispatcher=dispatcher,

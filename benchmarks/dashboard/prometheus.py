@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import attrs
 
-from benchmarks.processes import running, seen
+from benchmarks.processes import run_process, wait_content
 from landlord_test_target.dashboard import Panel
 from landlord_test_target.waiting import free_port
 
@@ -92,9 +92,9 @@ async def run_prometheus(folder: Path, http: aiohttp.ClientSession) -> AsyncIter
         f"--storage.tsdb.path={folder / 'prometheus'}",
         f"--web.listen-address=127.0.0.1:{port}",
     )
-    with running(command, folder / "prometheus.log"):
+    with run_process(command, folder / "prometheus.log"):
         url = f"http://127.0.0.1:{port}"
-        await seen(http, f"{url}/-/ready", "Ready")
+        await wait_content(http, f"{url}/-/ready", "Ready")
         yield Prometheus(url=url, targets=targets, http=http)
 
 
@@ -105,9 +105,9 @@ async def query_panels(
     curves: dict[Panel, list[Curve]] = {}
     for panel in panels:
         for target in panel.targets:
-            series = await prometheus.query_range(target.expression, began, ended)
+            results = await prometheus.query_range(target.expression, began, ended)
             curves.setdefault(panel, []).extend(
-                _read_curve(target.legend, one, began) for one in series
+                _read_curve(target.legend, series, began) for series in results
             )
     return curves
 
@@ -116,7 +116,7 @@ def _read_curve(legend: str, series: Mapping[str, Any], began: float) -> Curve:
     labels = series["metric"]
     samples = [(float(at) - began, float(value)) for at, value in series["values"]]
     return Curve(
-        legend=re.sub(r"\{\{(\w+)\}\}", lambda named: labels.get(named[1], ""), legend),
+        legend=re.sub(r"\{\{(\w+)\}\}", lambda label: labels.get(label[1], ""), legend),
         times=[at for at, _ in samples],
         values=[value for _, value in samples],
     )

@@ -9,16 +9,16 @@ import aiohttp
 import attrs
 
 from benchmarks.landlord_stub import Stub
-from benchmarks.load import config
+from benchmarks.load import build_config
 from benchmarks.processes import Worker
-from benchmarks.soak.lives import Tenant
+from benchmarks.soak.lifetimes import Tenant
 from landlord_engines_restate.admin import AdminClient, literal
 
 __all__ = ["Churn", "Landlord"]
 
-LOOK_AGAIN = 0.05
-WITHIN = 120.0
-"""Seconds."""
+POLL_INTERVAL = 0.05
+BACKOFF_TIMEOUT = 120.0
+"""Maximum seconds until a job backs off."""
 
 
 class Landlord(Stub):
@@ -32,7 +32,7 @@ class Landlord(Stub):
         if tenant not in self.tenants:
             return None
         status, desired = self.tenants[tenant]
-        document = self._shown(tenant)
+        document = self._build_document(tenant)
         return {**document, "status": status, "desired_config": desired, "compute_config": desired}
 
 
@@ -59,16 +59,16 @@ class Churn:
     _shares: list[deque[Tenant]] = attrs.field(init=False)
 
     @_shares.default
-    def _all_shares(self) -> list[deque[Tenant]]:
+    def _split_tenants(self) -> list[deque[Tenant]]:
         clients = min(self.clients, len(self.tenants))
         return [deque(self.tenants[client::clients]) for client in range(clients)]
 
     @property
-    def living(self) -> int:
+    def with_resource(self) -> int:
         """Return the number of tenants that have a resource."""
-        return sum(tenant.lives for tenant in self.tenants)
+        return sum(tenant.has_resource for tenant in self.tenants)
 
-    async def until(self, jobs: int) -> None:
+    async def run_until(self, jobs: int) -> None:
         """Visit tenants until this many jobs have ended."""
         async with asyncio.TaskGroup() as group:
             for share in self._shares:
@@ -80,7 +80,7 @@ class Churn:
             "update": self._update,
             "repeat": self._repeat,
             "hold": self._hold,
-            "remake": self._remake,
+            "recreate": self._recreate,
             "drift": self._drift,
             "delete": self._delete,
             "archive": self._archive,
@@ -88,68 +88,68 @@ class Churn:
         while self.jobs < jobs:
             tenant = share[0]
             share.rotate(-1)
-            if visit := tenant.next():
+            if visit := tenant.next_visit():
                 await visits[visit](tenant)
                 self.visits[visit] += 1
 
     async def _create(self, tenant: Tenant) -> None:
         tenant.version += 1
-        await self._made(tenant, "provision", "created")
-        tenant.lives = True
+        await self._apply_and_check(tenant, "provision", "created")
+        tenant.has_resource = True
 
     async def _update(self, tenant: Tenant) -> None:
         tenant.version += 1
-        await self._made(tenant, "update", "updated")
+        await self._apply_and_check(tenant, "update", "updated")
 
     async def _repeat(self, tenant: Tenant) -> None:
-        await self._made(tenant, "update", "unchanged")
+        await self._apply_and_check(tenant, "update", "unchanged")
 
     async def _hold(self, tenant: Tenant) -> None:
-        refused = {**config(tenant.version), "compute_provider": "none-of-this-name"}
+        refused = {**build_config(tenant.version), "compute_provider": "none-of-this-name"}
         self.landlord.tenants[tenant.key] = ("updating", refused)
         body = _body(tenant, "update", refused)
         async with self.http.post(f"{self.execute}/send", json=body) as response:
             response.raise_for_status()
             job = (await response.json())["invocationId"]
-        await self._backs_off(job)
+        await self._wait_backing_off(job)
         await self.admin.kill(job)
         self.jobs += 1
         await self._update(tenant)
 
-    async def _backs_off(self, job: str) -> None:
+    async def _wait_backing_off(self, job: str) -> None:
         check = f"SELECT status FROM sys_invocation WHERE id = {literal(job)}"  # noqa: S608  # quoted
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(BACKOFF_TIMEOUT):
             while [row["status"] for row in await self.admin.query(check)] != ["backing-off"]:
-                await asyncio.sleep(LOOK_AGAIN)
+                await asyncio.sleep(POLL_INTERVAL)
 
-    async def _remake(self, tenant: Tenant) -> None:
+    async def _recreate(self, tenant: Tenant) -> None:
         await self._delete(tenant)
         await self._create(tenant)
 
     async def _drift(self, tenant: Tenant) -> None:
         await self._update(tenant)
         tenant.version += 1
-        self.landlord.tenants[tenant.key] = ("ready", config(tenant.version))
+        self.landlord.tenants[tenant.key] = ("ready", build_config(tenant.version))
 
     async def _delete(self, tenant: Tenant) -> None:
-        await self._gone(tenant)
+        await self._delete_and_check(tenant)
         del self.landlord.tenants[tenant.key]
 
     async def _archive(self, tenant: Tenant) -> None:
-        await self._gone(tenant)
-        self.landlord.tenants[tenant.key] = ("archived", config(tenant.version))
+        await self._delete_and_check(tenant)
+        self.landlord.tenants[tenant.key] = ("archived", build_config(tenant.version))
 
-    async def _made(self, tenant: Tenant, operation: str, outcome: str) -> None:
-        desired = config(tenant.version)
+    async def _apply_and_check(self, tenant: Tenant, operation: str, outcome: str) -> None:
+        desired = build_config(tenant.version)
         status = "provisioning" if operation == "provision" else "updating"
         self.landlord.tenants[tenant.key] = (status, desired)
         await self._job(tenant, operation, outcome)
         self.landlord.tenants[tenant.key] = ("ready", desired)
 
-    async def _gone(self, tenant: Tenant) -> None:
-        self.landlord.tenants[tenant.key] = ("archiving", config(tenant.version))
+    async def _delete_and_check(self, tenant: Tenant) -> None:
+        self.landlord.tenants[tenant.key] = ("archiving", build_config(tenant.version))
         await self._job(tenant, "delete", "deleted")
-        tenant.lives = False
+        tenant.has_resource = False
 
     async def _job(self, tenant: Tenant, operation: str, outcome: str) -> None:
         """Run one job.
@@ -157,7 +157,7 @@ class Churn:
         Raises:
             AssertionError: The job has another result than expected.
         """
-        body = _body(tenant, operation, config(tenant.version))
+        body = _body(tenant, operation, build_config(tenant.version))
         async with self.http.post(self.execute, json=body) as response:
             answer: Any = await response.json(content_type=None)
         assert response.ok, answer

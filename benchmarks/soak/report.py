@@ -8,7 +8,7 @@ import attrs
 import psutil
 from matplotlib import pyplot as plt
 
-from benchmarks.soak.run import Soaked
+from benchmarks.soak.run import SoakResults
 from benchmarks.soak.samples import LIMITS, slope
 
 __all__ = ["write"]
@@ -29,38 +29,38 @@ ROWS = {
 }
 
 
-def table(soaked: Soaked) -> str:
+def build_table(results: SoakResults) -> str:
     """Build the table of each value at the start, at half and at the end, with its rise."""
-    samples = soaked.samples
+    samples = results.samples
     three = (samples[0], samples[(len(samples) - 1) // 2], samples[-1])
     jobs = " | ".join(f"after {sample.jobs:,} jobs" for sample in three)
     lines = [f"| | {jobs} | slope per thousand jobs | limit |", "|---|---|---|---|---|---|"]
     for name, (words, unit) in ROWS.items():
-        values = " | ".join(_shown(getattr(sample, name), unit) for sample in three)
+        values = " | ".join(_format_value(getattr(sample, name), unit) for sample in three)
         limit = f"{LIMITS[name]:,}" if name in LIMITS else "not judged"
         rise = slope(samples, name)
         lines.append(f"| {words} | {values} | {rise:,.{0 if unit else 2}f} {unit} | {limit} |")
     return "\n".join(lines)
 
 
-def write(folder: Path, soaked: Soaked) -> None:
+def write(folder: Path, results: SoakResults) -> None:
     """Write numbers, table and picture into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": {"processors": psutil.cpu_count(), "python": platform.python_version()},
-        "plan": attrs.asdict(soaked.plan),
-        "visits": soaked.visits,
-        "slopes": {name: slope(soaked.samples, name) for name in ROWS},
-        "samples": [attrs.asdict(sample) for sample in soaked.samples],
+        "plan": attrs.asdict(results.plan),
+        "visits": results.visits,
+        "slopes": {name: slope(results.samples, name) for name in ROWS},
+        "samples": [attrs.asdict(sample) for sample in results.samples],
     }
     (folder / "soak.json").write_text(json.dumps(document, indent=1))
-    (folder / "soak.md").write_text(table(soaked) + "\n")
-    picture(folder / "soak.png", soaked)
+    (folder / "soak.md").write_text(build_table(results) + "\n")
+    draw_picture(folder / "soak.png", results)
 
 
-def picture(path: Path, soaked: Soaked) -> None:
+def draw_picture(path: Path, results: SoakResults) -> None:
     """Draw all values over the number of jobs."""
-    jobs = [sample.jobs for sample in soaked.samples]
+    jobs = [sample.jobs for sample in results.samples]
     figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout="constrained")
     panels = (
         ("MiB", MIB, ("rss", "uss")),
@@ -70,7 +70,7 @@ def picture(path: Path, soaked: Soaked) -> None:
     )
     for panel, (unit, scale, names) in zip(axes.flat, panels, strict=True):
         for name in names:
-            values = [getattr(sample, name) / scale for sample in soaked.samples]
+            values = [getattr(sample, name) / scale for sample in results.samples]
             panel.plot(jobs, values, marker=".", label=ROWS[name][0])
         panel.set(xlabel="jobs done", ylabel=unit, ylim=0)
         panel.legend()
@@ -79,5 +79,5 @@ def picture(path: Path, soaked: Soaked) -> None:
     plt.close(figure)
 
 
-def _shown(value: float, unit: str) -> str:
+def _format_value(value: float, unit: str) -> str:
     return f"{value / MIB:.1f} MiB" if unit else f"{value:,}"

@@ -11,17 +11,17 @@ from pathlib import Path
 import aiohttp
 import attrs
 
-from benchmarks.processes import Location, our_worker, seen
+from benchmarks.processes import Location, our_worker, wait_content
 from benchmarks.soak.churn import Churn, Landlord
-from benchmarks.soak.lives import all_tenants
-from benchmarks.soak.samples import Sample, state, take_sample
+from benchmarks.soak.lifetimes import create_tenants
+from benchmarks.soak.samples import Sample, read_state, take_sample
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.endpoint.server import HttpServer, open_sockets
 from landlord_engines_restate.local.binary import server_binary
 from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.in_memory import RecordingLogger
 
-__all__ = ["Plan", "Soaked", "soak"]
+__all__ = ["Plan", "SoakResults", "soak"]
 
 SHORT_TIMES = {
     "resync_after": "1s",
@@ -31,11 +31,11 @@ SHORT_TIMES = {
 }
 """Short times, so that resyncs and forgetting happen all the time; history outlasts the last resync."""
 
-ENTRIES = 2
+ENTRIES_PER_TENANT = 2
 """Entries of state for each living tenant: its lock, and its past."""
 
-LOOK_AGAIN = 1.0
-IDLE_WITHIN = 300.0
+POLL_INTERVAL = 1.0
+IDLE_TIMEOUT = 300.0
 """Seconds to wait for idleness; a tenant is forgotten 35 s after its last job."""
 
 
@@ -57,15 +57,15 @@ class Plan:
 
 
 @attrs.frozen(kw_only=True)
-class Soaked:
-    """The samples so far, and the lives of the tenants."""
+class SoakResults:
+    """The samples so far, and the lifetimes of the tenants."""
 
     plan: Plan
     samples: Sequence[Sample]
     visits: Counter[str]
 
 
-async def soak(plan: Plan) -> AsyncIterator[Soaked]:
+async def soak(plan: Plan) -> AsyncIterator[SoakResults]:
     """Run a soak on a restate-server and a worker of its own, and yield all results at each sample.
 
     Raises:
@@ -74,25 +74,25 @@ async def soak(plan: Plan) -> AsyncIterator[Soaked]:
         TimeoutError: A job or a call does not end.
     """
     samples: list[Sample] = []
-    async with _run_all(plan) as (churn, server):
+    async with _start_all(plan) as (churn, server):
         began = time.monotonic()
         for goal in range(plan.every, plan.jobs + 1, plan.every):
-            await churn.until(goal)
+            await churn.run_until(goal)
             await _wait_idle(churn)
             seconds = time.monotonic() - began
             samples.append(await take_sample(churn, server, seconds))
-            yield Soaked(plan=plan, samples=samples, visits=churn.visits)
+            yield SoakResults(plan=plan, samples=samples, visits=churn.visits)
 
 
 @asynccontextmanager
-async def _run_all(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
+async def _start_all(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
     """Start all servers and wait until the worker is registered."""
     with tempfile.TemporaryDirectory(prefix="landlord-soak-") as name:
         server = RestateServer(binary=await server_binary(), folder=Path(name) / "restate")
         await server.start()
         admin = AdminClient(server.admin_endpoint)
         try:
-            async with aiohttp.ClientSession() as http, _landlord() as (landlord, url):
+            async with aiohttp.ClientSession() as http, _run_landlord() as (landlord, url):
                 location = Location(
                     folder=Path(name),
                     ingress=server.endpoint,
@@ -100,14 +100,14 @@ async def _run_all(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
                     landlord=url,
                 )
                 with our_worker(location, settings=SHORT_TIMES) as worker:
-                    await seen(http, f"{location.admin}/deployments", worker.uri)
+                    await wait_content(http, f"{location.admin}/deployments", worker.uri)
                     churn = Churn(
                         landlord=landlord,
                         worker=worker,
                         execute=f"{location.ingress}/{worker.service}/execute",
                         http=http,
                         admin=admin,
-                        tenants=all_tenants(plan.tenants),
+                        tenants=create_tenants(plan.tenants),
                         clients=plan.clients,
                     )
                     yield churn, server
@@ -119,23 +119,25 @@ async def _run_all(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
 async def _wait_idle(churn: Churn) -> None:
     """Wait until no call is open or scheduled, and check that exactly the living tenants have a state."""
     sql = "SELECT id FROM sys_invocation_status WHERE status <> 'completed' LIMIT 1"
-    async with asyncio.timeout(IDLE_WITHIN):
+    async with asyncio.timeout(IDLE_TIMEOUT):
         while await churn.admin.query(sql):
-            await asyncio.sleep(LOOK_AGAIN)
-    entries, _ = await state(churn)
-    assert entries == ENTRIES * churn.living, f"{entries} entries for {churn.living} tenants"
+            await asyncio.sleep(POLL_INTERVAL)
+    entries, _ = await read_state(churn)
+    assert entries == ENTRIES_PER_TENANT * churn.with_resource, (
+        f"{entries} entries for {churn.with_resource} tenants"
+    )
 
 
 @asynccontextmanager
-async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
+async def _run_landlord() -> AsyncIterator[tuple[Landlord, str]]:
     """Run Landlord's API in this process, which has the desired states."""
-    landlord, listens = Landlord(), asyncio.Event()
+    landlord, is_listening = Landlord(), asyncio.Event()
     listeners = open_sockets("127.0.0.1", 0)
     port = listeners[0].getsockname()[1]
     server = HttpServer(landlord, most_connections=1000, logger=RecordingLogger())
-    serving = asyncio.create_task(server.serve(listeners, listens.set))
+    serving = asyncio.create_task(server.serve(listeners, is_listening.set))
     try:
-        await listens.wait()
+        await is_listening.wait()
         yield landlord, f"http://127.0.0.1:{port}"
     finally:
         await server.stop(grace=1)

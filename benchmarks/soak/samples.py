@@ -10,19 +10,19 @@ from benchmarks.soak.churn import Churn
 from landlord_engines_restate.admin import literal
 from landlord_engines_restate.local.server import RestateServer
 
-__all__ = ["JUDGED_FROM", "LIMITS", "Sample", "rises", "slope", "take_sample"]
+__all__ = ["JUDGED_FROM", "LIMITS", "Sample", "find_rises", "slope", "take_sample"]
 
-SMALL = 64 * 1024
+SMALL_RISE = 64 * 1024
 
 LIMITS = {
-    "rss": SMALL,
-    "uss": SMALL,
+    "rss": SMALL_RISE,
+    "uss": SMALL_RISE,
     "files": 1.0,
     "tasks": 0.2,
     "engine_cache": 1.0,
     "defaults_cache": 0.2,
     "state_rows": 10.0,
-    "state_bytes": SMALL,
+    "state_bytes": SMALL_RISE,
 }
 """The highest rise of each value in a thousand jobs.
 
@@ -74,8 +74,8 @@ async def take_sample(churn: Churn, server: RestateServer, seconds: float) -> Sa
     """Take a sample of the worker's process and metrics, of the locks, and of restate-server."""
     process = churn.worker.process
     memory = process.memory_full_info()
-    metrics = await _metrics(churn)
-    rows, size = await state(churn)
+    metrics = await _read_metrics(churn)
+    rows, size = await read_state(churn)
     return Sample(
         jobs=churn.jobs,
         seconds=seconds,
@@ -87,12 +87,12 @@ async def take_sample(churn: Churn, server: RestateServer, seconds: float) -> Sa
         defaults_cache=metrics['landlord_worker_cache_entries{cache="defaults"}'],
         state_rows=rows,
         state_bytes=size,
-        server_rss=_process_of(server).memory_info().rss,
+        server_rss=_find_server_process(server).memory_info().rss,
         server_disk=sum(file.stat().st_size for file in server.folder.rglob("*") if file.is_file()),
     )
 
 
-async def state(churn: Churn) -> tuple[int, int]:
+async def read_state(churn: Churn) -> tuple[int, int]:
     """Return the number of entries in the locks, and the bytes of their values."""
     (row,) = await churn.admin.query(
         "SELECT count(*) AS entries, sum(octet_length(value_utf8)) AS size FROM state"  # noqa: S608  # quoted
@@ -111,7 +111,7 @@ def slope(samples: Sequence[Sample], name: str) -> float:
     return linear_regression(thousands, [float(getattr(sample, name)) for sample in later]).slope
 
 
-def rises(samples: Sequence[Sample]) -> dict[str, float]:
+def find_rises(samples: Sequence[Sample]) -> dict[str, float]:
     """Return the values that rise by more than their limit, with the rise; empty for a short run."""
     if samples[-1].jobs < JUDGED_FROM:
         return {}
@@ -119,14 +119,14 @@ def rises(samples: Sequence[Sample]) -> dict[str, float]:
     return {name: value for name, value in slopes.items() if value > LIMITS[name]}
 
 
-async def _metrics(churn: Churn) -> dict[str, int]:
+async def _read_metrics(churn: Churn) -> dict[str, int]:
     async with churn.http.get(f"{churn.worker.probes}/metrics") as response:
         lines = (await response.text()).splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("landlord_worker_"))
     return {name: round(float(value)) for name, value in pairs}
 
 
-def _process_of(server: RestateServer) -> psutil.Process:
+def _find_server_process(server: RestateServer) -> psutil.Process:
     folder = str(server.folder)
     (process,) = (
         child

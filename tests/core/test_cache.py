@@ -14,24 +14,24 @@ class _CountingSource:
 
     gate: asyncio.Event | None = None
     error: BaseException | None = None
-    asked: int = 0
-    begun: asyncio.Event = attrs.field(factory=asyncio.Event)
+    calls: int = 0
+    has_begun: asyncio.Event = attrs.field(factory=asyncio.Event)
 
-    async def ask(self) -> int:
-        self.asked += 1
-        self.begun.set()
+    async def fetch(self) -> int:
+        self.calls += 1
+        self.has_begun.set()
         if self.gate is not None:
             await self.gate.wait()
         if self.error is not None:
             raise self.error
-        return self.asked
+        return self.calls
 
 
 async def _get(
     cache: Cache[str, int], key: str, source: _CountingSource, errors: list[Exception] | None = None
 ) -> int:
     stale = errors if errors is not None else []
-    return await cache.get(key, source.ask, tolerate=OSError, on_stale=stale.append)
+    return await cache.get(key, source.fetch, tolerate=OSError, on_stale=stale.append)
 
 
 async def test_within_its_time_an_answer_is_used_again() -> None:
@@ -65,7 +65,7 @@ async def test_concurrent_lookups_of_one_key_share_one_request() -> None:
     cache: Cache[str, int] = Cache(ttl=0)
     source = _CountingSource(gate=asyncio.Event())
     waiting = [asyncio.create_task(_get(cache, "a", source)) for _ in range(20)]
-    await source.begun.wait()
+    await source.has_begun.wait()
 
     assert source.gate is not None
     source.gate.set()
@@ -78,7 +78,7 @@ async def test_a_cancelled_lookup_does_not_affect_the_others() -> None:
     cache: Cache[str, int] = Cache(ttl=FOR_EVER)
     source = _CountingSource(gate=asyncio.Event())
     first = asyncio.create_task(_get(cache, "a", source))
-    await source.begun.wait()
+    await source.has_begun.wait()
     second = asyncio.create_task(_get(cache, "a", source))
 
     first.cancel()

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.catalog import WORKER_ENGINES, meant_group, read_catalog
+from landlord_engines_core.catalog import WORKER_ENGINES, match_group, read_catalog
 
 
 @pytest.mark.parametrize(
-    ("group", "meant"),
+    ("group", "expected"),
     [
         ("landlord.worker_engines", "landlord.worker_engines"),
         ("landlord.worker_engines.v2", "landlord.worker_engines"),
@@ -25,8 +25,8 @@ from landlord_engines_core.catalog import WORKER_ENGINES, meant_group, read_cata
         ("console_scripts", ""),
     ],
 )
-def test_a_group_that_is_nearly_one_of_ours_is_known(group: str, meant: str) -> None:
-    assert meant_group(group) == meant
+def test_a_group_that_is_nearly_one_of_ours_is_known(group: str, expected: str) -> None:
+    assert match_group(group) == expected
 
 
 def test_the_metadata_is_read_again_only_after_the_path_has_changed(

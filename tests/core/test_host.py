@@ -21,7 +21,7 @@ from landlord_test_target.dashboard import read_panels
 from landlord_test_target.forks import Host, fork_piped_host
 from landlord_test_target.harness import free_port
 from landlord_test_target.promql import find_unknown_names, read_series
-from landlord_test_target.scrape import PREFIX, samples, states
+from landlord_test_target.scrape import PREFIX, current_states, samples
 
 ROOT = Path(__file__).parents[2]
 HOST = Path(sys.executable).with_name("landlord-host")
@@ -582,8 +582,8 @@ def test_a_worker_whose_engine_starts_is_alive_and_starting(start: Start) -> Non
     assert ready[0] == 503
     assert '"reasons": ["starting' in ready[1]
     assert alive[0] == 200
-    assert states(metrics, "state") == ["starting"]
-    assert states(metrics, "registration") == ["unknown"]
+    assert current_states(metrics, "state") == ["starting"]
+    assert current_states(metrics, "registration") == ["unknown"]
     process.terminate()
     assert wait_end(process)[0] == 0
 

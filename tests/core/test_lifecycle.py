@@ -26,7 +26,7 @@ from landlord_engines_core.lifecycle import (
     EngineLifecycle,
     EngineState,
     LifecycleOptions,
-    _Retries,
+    _RetrySchedule,
     refuse_unable,
 )
 from landlord_engines_core.retries import jittered_pauses
@@ -315,12 +315,12 @@ def test_after_a_correct_state_the_pauses_start_short_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(backoff, "full_jitter", lambda longest: 0 if longest == 1 else longest)
-    retries = _Retries()
+    retries = _RetrySchedule()
 
-    first, second = retries.take(), retries.take()
+    first, second = retries.take_if_due(), retries.take_if_due()
     retries.clear()
 
-    assert (first, second, retries.take()) == (True, False, True)
+    assert (first, second, retries.take_if_due()) == (True, False, True)
 
 
 def test_the_pauses_grow_up_to_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,4 +78,4 @@ def test_the_number_of_remembered_failures_is_limited(monkeypatch: pytest.Monkey
     repeats = Repeats(clock=Clock())
 
     assert all(repeats.filter(record(str(number))) for number in range(10))
-    assert len(repeats._seen) <= 2
+    assert len(repeats._counts) <= 2

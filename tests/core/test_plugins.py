@@ -133,7 +133,7 @@ def test_one_distribution_that_names_an_engine_twice_goes_back_to_its_authors(
     assert load_error("acme:twin").hint == "report it to the authors of acme"
 
 
-def test_an_engine_in_a_misspelt_group_is_found_and_told(install: Install) -> None:
+def test_an_engine_in_a_misspelt_group_is_found_and_reported(install: Install) -> None:
     install("acme", "mine", group="landlord.worker_engine")
 
     error = load_error("mine")

@@ -13,7 +13,7 @@ async def test_records_under_the_former_names_are_reported_with_instructions_tha
     former = VirtualObject(f"{harness.service}Turn")
 
     @former.handler("take", accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
-    async def take(ctx: ObjectContext, body: bytes) -> bytes:
+    async def write_lock(ctx: ObjectContext, body: bytes) -> bytes:
         ctx.set("lock", body, serde=BytesSerde())
         return body
 

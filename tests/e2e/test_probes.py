@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from landlord_test_target.harness import Harness, Worker, wait_for
-from landlord_test_target.scrape import samples, states
+from landlord_test_target.scrape import current_states, samples
 
 
 async def read_ready(harness: Harness, worker: Worker) -> tuple[int, dict[str, Any]]:
@@ -48,7 +48,7 @@ async def wait_registration_gauge(harness: Harness, worker: Worker, state: str) 
     """Wait for the gauge, which may change later than /readyz."""
 
     async def check() -> bool:
-        return states(await metrics(harness, worker), "registration") == [state]
+        return current_states(await metrics(harness, worker), "registration") == [state]
 
     assert await wait_for(check)
 

@@ -28,7 +28,7 @@ OLDEST = 2.0
 
 @attrs.frozen(kw_only=True)
 class ActualState:
-    """The admin API's view in an interval: the version that claimed the URL, the manifest read last."""
+    """The state in Restate during an interval: the claiming version, and the manifest that Restate read last."""
 
     begun: float
     ended: float
@@ -60,7 +60,7 @@ class SharedWorkers:
     balancer: Balancer
     version: int = 0
     workers: list[tuple[int, Worker]] = attrs.field(factory=list)
-    truths: list[ActualState] = attrs.field(factory=list)
+    actual_states: list[ActualState] = attrs.field(factory=list)
     shown_states: list[ShownState] = attrs.field(factory=list)
     digests: dict[int, str] = attrs.field(factory=dict)
     jobs: dict[str, str] = attrs.field(factory=dict)
@@ -106,14 +106,14 @@ class SharedWorkers:
             for _, worker in self.workers:
                 while await self._state(worker) != "registered":
                     await asyncio.sleep(0.05)
-        truth = await self._truth()
-        assert truth.abort_timeout == self.abort_timeout(self.version)
-        self.digests[self.version] = truth.claim
+        actual = await self._read_actual_state()
+        assert actual.abort_timeout == self.abort_timeout(self.version)
+        self.digests[self.version] = actual.claim
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[None]:
         """Record the states of the admin API and of each worker, again and again."""
-        watching = [asyncio.create_task(shown()) for shown in (self._watch_truth, self._watch)]
+        watching = [asyncio.create_task(watch()) for watch in (self._watch_admin_api, self._watch)]
         try:
             yield
         finally:
@@ -137,27 +137,27 @@ class SharedWorkers:
     def find_untrue(self) -> list[ShownState]:
         """List the shown states that contradict every recent answer of the admin API."""
         return [
-            shown
-            for shown in self.shown_states
-            if self._age(shown) > OLDEST and not self._unseen(shown)
+            sample
+            for sample in self.shown_states
+            if self._age(sample) > OLDEST and not self._may_have_missed_a_state(sample)
         ]
 
-    def _age(self, shown: ShownState) -> float:
+    def _age(self, sample: ShownState) -> float:
         """Return the seconds for which Restate had shown another state."""
-        digest, abort_timeout = self.digests[shown.version], self.abort_timeout(shown.version)
+        digest, abort_timeout = self.digests[sample.version], self.abort_timeout(sample.version)
         ages = (
-            max(0.0, shown.at - truth.ended)
-            for truth in reversed(self.truths)
-            if truth.begun <= shown.at and truth.state(digest, abort_timeout) == shown.state
+            max(0.0, sample.at - actual.ended)
+            for actual in reversed(self.actual_states)
+            if actual.begun <= sample.at and actual.state(digest, abort_timeout) == sample.state
         )
         return next(ages, float("inf"))
 
-    def _unseen(self, shown: ShownState) -> bool:
+    def _may_have_missed_a_state(self, sample: ShownState) -> bool:
         """Check whether Restate read two manifests between two recent samples."""
         return any(
             after.revision - before.revision > 1
-            for before, after in pairwise(self.truths)
-            if before.begun <= shown.at and shown.at - after.ended < OLDEST
+            for before, after in pairwise(self.actual_states)
+            if before.begun <= sample.at and sample.at - after.ended < OLDEST
         )
 
     def table(self) -> str:
@@ -170,7 +170,7 @@ class SharedWorkers:
                 f"- {state}": count
                 for state, count in Counter(x.state for x in self.shown_states).items()
             },
-            "looks at the admin API": len(self.truths),
+            "looks at the admin API": len(self.actual_states),
             "longest that a worker was behind in s": round(max(judged), 2),
             "looks at what Restate showed too shortly to be seen": len(self.shown_states)
             - len(judged),
@@ -200,12 +200,12 @@ class SharedWorkers:
                     )
             await asyncio.sleep(0.03)
 
-    async def _watch_truth(self) -> None:
+    async def _watch_admin_api(self) -> None:
         while True:
-            self.truths.append(await self._truth())
+            self.actual_states.append(await self._read_actual_state())
             await asyncio.sleep(0.01)
 
-    async def _truth(self) -> ActualState:
+    async def _read_actual_state(self) -> ActualState:
         begun = monotonic()
         deployment = await self.harness.admin.deployment_at(self.balancer.url)
         if deployment is None:

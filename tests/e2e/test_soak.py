@@ -5,7 +5,7 @@ Only the long form has enough jobs to judge memory.
 
 import pytest
 
-from benchmarks.soak.lives import LIVES
+from benchmarks.soak.lifetimes import LIFETIMES
 from benchmarks.soak.run import Plan, soak
 
 
@@ -18,7 +18,7 @@ async def test_tenants_come_and_go_and_leave_nothing_behind() -> None:
 
     first, last = soaked.samples
     assert last.jobs >= 120
-    assert set(soaked.visits) == {visit for life in LIVES for visit in life}
+    assert set(soaked.visits) == {visit for life in LIFETIMES for visit in life}
     assert last.state_rows <= 2 * 24
     assert last.engine_cache > first.engine_cache > 0
     assert last.defaults_cache == 1

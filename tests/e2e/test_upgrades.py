@@ -16,9 +16,9 @@ import pytest
 
 from landlord_test_target.harness import Harness, Worker
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
-GAVE_WAY = ("[409] cancelled", "[409] killed")
+PREEMPTED = ("[409] cancelled", "[409] killed")
 
 
 @attrs.frozen(kw_only=True)
@@ -37,131 +37,143 @@ class UpgradeResults:
     """The results of all upgrades so far."""
 
     harness: Harness
-    done: int = 0
+    upgrades: int = 0
     operations: Counter[str] = attrs.field(factory=Counter)
-    found: Counter[str] = attrs.field(factory=Counter)
-    fates: Counter[str] = attrs.field(factory=Counter)
-    wrong: Counter[str] = attrs.field(factory=Counter)
-    moves: int = 0
+    previous_states: Counter[str] = attrs.field(factory=Counter)
+    move_outcomes: Counter[str] = attrs.field(factory=Counter)
+    problems: Counter[str] = attrs.field(factory=Counter)
+    move_commands: int = 0
     seconds: list[float] = attrs.field(factory=list)
 
     async def upgrade(self, old: Worker, of_each: int) -> Worker:
         """Replace the old version by a new one while operations are in flight."""
-        flight = await self._in_flight(of_each)
-        begun = monotonic()
-        new = await self._next_version()
-        late = await self._all(of_each, self._plain)
-        code = await self._moved(new, old)
+        in_flight = await self._start_operations(of_each)
+        started_at = monotonic()
+        new = await self._start_next_version()
+        during_upgrade = await self._start_for_tenants(of_each, self._start_plain)
+        code = await self._move_invocations(new, old)
         # Jobs that still run on the old version may end there. All others have moved.
-        await self._let(
-            operation.tenant for operation in flight if operation.kind in ("running", "gives way")
+        await self._let_creates_succeed(
+            operation.tenant
+            for operation in in_flight
+            if operation.kind in ("running", "preempted")
         )
         while code:
-            code = await self._moved(new, old)
+            code = await self._move_invocations(new, old)
         assert await old.terminate() == 0
-        await self._let(operation.tenant for operation in flight)
-        for flight_operation in (*flight, *late):
-            await self._judge(flight_operation)
-        self.seconds.append(monotonic() - begun)
-        self.done += 1
+        await self._let_creates_succeed(operation.tenant for operation in in_flight)
+        for operation in (*in_flight, *during_upgrade):
+            await self._check_result(operation)
+        self.seconds.append(monotonic() - started_at)
+        self.upgrades += 1
         return new
 
-    async def _in_flight(self, of_each: int) -> list[Operation]:
-        waiting = await self._all(of_each, self._waiting)
-        kinds = (self._running, self._held, self._backing_off)
-        others = [call for kind in kinds for call in await self._all(of_each, kind)]
+    async def _start_operations(self, of_each: int) -> list[Operation]:
+        waiting = await self._start_for_tenants(of_each, self._start_waiting)
+        starts = (self._start_running, self._start_held, self._start_backing_off)
+        others = [
+            operation
+            for start in starts
+            for operation in await self._start_for_tenants(of_each, start)
+        ]
         return [*(operation for pair in waiting for operation in pair), *others]
 
-    async def _next_version(self) -> Worker:
+    async def _start_next_version(self) -> Worker:
         """Start the same worker under another URL, with another option in its manifest."""
         return await self.harness.worker(
-            hold_retry_interval="1s", step_timeout=f"{self.done + 60}s"
+            hold_retry_interval="1s", step_timeout=f"{self.upgrades + 60}s"
         )
 
-    async def _moved(self, new: Worker, old: Worker) -> int:
+    async def _move_invocations(self, new: Worker, old: Worker) -> int:
         url = f"http://{old.config['workflow']['restate']['worker_address']}"
         code, text = await new.command("move", "--from", url)
         assert code in (0, 3), text
         lines = [line for line in text.splitlines() if "  inv_" in line]
-        self.fates.update(line.split()[0] for line in lines)
-        self.found.update(line.split("  was ")[1] for line in lines if line.startswith("moved"))
-        self.moves += 1
+        self.move_outcomes.update(line.split()[0] for line in lines)
+        self.previous_states.update(
+            line.split("  was ")[1] for line in lines if line.startswith("moved")
+        )
+        self.move_commands += 1
         return code
 
-    async def _all(self, count: int, make: Callable[[str], Awaitable[Made]]) -> list[Made]:
-        return await asyncio.gather(*(make(self.harness.tenant()) for _ in range(count)))
+    async def _start_for_tenants(
+        self, count: int, start: Callable[[str], Awaitable[Result]]
+    ) -> list[Result]:
+        return await asyncio.gather(*(start(self.harness.tenant()) for _ in range(count)))
 
-    async def _let(self, tenants: Iterable[str]) -> None:
-        await asyncio.gather(*(self._creates(tenant) for tenant in set(tenants)))
+    async def _let_creates_succeed(self, tenants: Iterable[str]) -> None:
+        await asyncio.gather(*(self._set_create_faults(tenant) for tenant in set(tenants)))
 
-    async def _creates(self, tenant: str, **kinds: float) -> None:
+    async def _set_create_faults(self, tenant: str, **faults: float) -> None:
         """Set the target's faults for creates, so that a second create makes a second resource."""
-        await self.harness.target.set_fault(tenant, "create", duplicate=1, **kinds)
+        await self.harness.target.set_fault(tenant, "create", duplicate=1, **faults)
 
-    async def _plain(self, tenant: str) -> Operation:
-        await self._creates(tenant)
+    async def _start_plain(self, tenant: str) -> Operation:
+        await self._set_create_faults(tenant)
         job = await self.harness.send(tenant, "provision", version=1)
         return Operation(
-            kind="begun meanwhile", tenant=tenant, job=job, outcome="created", version=1
+            kind="started during the upgrade", tenant=tenant, job=job, outcome="created", version=1
         )
 
-    async def _running(self, tenant: str) -> Operation:
-        await self._creates(tenant, hold=1)
+    async def _start_running(self, tenant: str) -> Operation:
+        await self._set_create_faults(tenant, hold=1)
         job = await self.harness.send(tenant, "provision", version=1)
         await self.harness.target.wait_called(tenant, "create")
         return Operation(kind="running", tenant=tenant, job=job, outcome="created", version=1)
 
-    async def _waiting(self, tenant: str) -> tuple[Operation, Operation]:
-        holder = attrs.evolve(await self._running(tenant), kind="gives way", outcome="", version=2)
+    async def _start_waiting(self, tenant: str) -> tuple[Operation, Operation]:
+        preempted = attrs.evolve(
+            await self._start_running(tenant), kind="preempted", outcome="", version=2
+        )
         job = await self.harness.send(tenant, "update", version=2)
         await self.harness.wait_status(job, "suspended")
-        waits = Operation(kind="waiting", tenant=tenant, job=job, outcome="updated", version=2)
-        return holder, waits
+        waiting = Operation(kind="waiting", tenant=tenant, job=job, outcome="updated", version=2)
+        return preempted, waiting
 
-    async def _held(self, tenant: str) -> Operation:
-        await self._creates(tenant, refuse=-1)
+    async def _start_held(self, tenant: str) -> Operation:
+        await self._set_create_faults(tenant, refuse=-1)
         job = await self.harness.send(tenant, "provision", version=1)
         await self.harness.wait_held(job, "LE402")
         return Operation(kind="held", tenant=tenant, job=job, outcome="created", version=1)
 
-    async def _backing_off(self, tenant: str) -> Operation:
-        await self._creates(tenant, fail=-1)
+    async def _start_backing_off(self, tenant: str) -> Operation:
+        await self._set_create_faults(tenant, fail=-1)
         job = await self.harness.send(tenant, "provision", version=1)
         await self.harness.wait_held(job, "LE403")
         return Operation(kind="backing off", tenant=tenant, job=job, outcome="created", version=1)
 
-    async def _judge(self, operation: Operation) -> None:
+    async def _check_result(self, operation: Operation) -> None:
         """Compare an operation's row, history and ledger with its expected result."""
         self.operations[operation.kind] += 1
         row = await self.harness.wait_status(operation.job, "completed")
         failure = row.get("completion_failure", "")
         if not operation.outcome:
-            self.wrong["failed"] += failure not in GAVE_WAY
+            self.problems["failed"] += failure not in PREEMPTED
             return
-        self.wrong["failed"] += bool(failure)
+        self.problems["failed"] += bool(failure)
         history = await self.harness.wait_ended(operation.tenant, 1)
         ends = {(entry["execution_id"], entry["outcome"]) for entry in history}
         resources = await self.harness.target.resources(operation.tenant)
         versions = {json.loads(resource["document"])["version"] for resource in resources}
-        self.wrong["lost"] += (
+        self.problems["lost"] += (
             versions != {operation.version} or (operation.job, operation.outcome) not in ends
         )
         creates = len(await self.harness.target.ledger(operation.tenant, "create", "201"))
-        self.wrong["doubled"] += len(resources) > 1 or creates > 1
+        self.problems["doubled"] += len(resources) > 1 or creates > 1
 
-    def table(self) -> str:
+    def render_table(self) -> str:
         figures = {
-            "rolls": self.done,
+            "upgrades": self.upgrades,
             "operations": self.operations.total(),
             **{f"- {kind}": count for kind, count in self.operations.items()},
-            "runs of the command": self.moves,
-            **{f"- found {state}, moved": count for state, count in self.found.items()},
-            "- killed": self.fates["killed"],
-            "- left": self.fates["left"],
-            "failed": self.wrong["failed"],
-            "lost": self.wrong["lost"],
-            "doubled": self.wrong["doubled"],
-            "longest roll in s": round(max(self.seconds), 1),
+            "runs of the command": self.move_commands,
+            **{f"- found {state}, moved": count for state, count in self.previous_states.items()},
+            "- killed": self.move_outcomes["killed"],
+            "- left": self.move_outcomes["left"],
+            "failed": self.problems["failed"],
+            "lost": self.problems["lost"],
+            "doubled": self.problems["doubled"],
+            "longest upgrade in s": round(max(self.seconds), 1),
         }
         return "\n".join(f"| {key} | {value} |" for key, value in figures.items())
 
@@ -172,14 +184,14 @@ class UpgradeResults:
 async def test_a_new_version_loses_no_operation_in_flight(
     harness: Harness, count: int, of_each: int
 ) -> None:
-    rolls = UpgradeResults(harness=harness)
+    results = UpgradeResults(harness=harness)
     worker = await harness.worker(hold_retry_interval="1s", step_timeout="59s")
 
     for _ in range(count):
-        worker = await rolls.upgrade(worker, of_each)
+        worker = await results.upgrade(worker, of_each)
 
-    print(f"\n{rolls.table()}")  # noqa: T201  # the figures are what the long form is for
-    assert not +rolls.wrong, rolls.table()
-    assert rolls.fates["left"] == 0
+    print(f"\n{results.render_table()}")  # noqa: T201  # the figures are what the long form is for
+    assert not +results.problems, results.render_table()
+    assert results.move_outcomes["left"] == 0
     # A call to the lock that runs at the first check may end before the second.
-    assert rolls.fates["moved"] >= 3 * of_each * count
+    assert results.move_outcomes["moved"] >= 3 * of_each * count

@@ -18,7 +18,7 @@ from landlord_engines_core.api import (
     SettingsError,
 )
 from landlord_test_target.compute_contract import ComputeContract, Subject
-from landlord_test_target.compute_engines import make, read
+from landlord_test_target.compute_engines import make_compute_engine, read_section
 
 
 class FolderSubject(Subject):
@@ -28,7 +28,7 @@ class FolderSubject(Subject):
         self.folder = folder
 
     def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
-        engine: FolderCompute = make(factory, {"path": str(self.folder)})
+        engine: FolderCompute = make_compute_engine(factory, {"path": str(self.folder)})
         return engine
 
     def config(self, version: int) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def build_spec(text: str) -> ComputeSpec:
 async def test_a_write_that_fails_leaves_the_former_file_and_a_delete_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine: FolderCompute = make(factory, {"path": str(tmp_path)})
+    engine: FolderCompute = make_compute_engine(factory, {"path": str(tmp_path)})
     await engine.provision(build_spec("before"))
 
     def fail(*_: object) -> None:
@@ -104,7 +104,9 @@ async def test_a_write_that_fails_leaves_the_former_file_and_a_delete_leaves_not
 
 async def test_a_folder_that_cannot_be_used_is_reported_without_its_path(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    engine: FolderCompute = make(factory, {"path": str(tmp_path / "file" / "sesame")})
+    engine: FolderCompute = make_compute_engine(
+        factory, {"path": str(tmp_path / "file" / "sesame")}
+    )
 
     with pytest.raises(ComputeUnavailable, match="cannot be used: ENOTDIR") as caught:
         await engine.provision(build_spec("x"))
@@ -113,7 +115,7 @@ async def test_a_folder_that_cannot_be_used_is_reported_without_its_path(tmp_pat
 
 
 async def test_a_folder_is_reached_before_it_exists(tmp_path: Path) -> None:
-    engine: FolderCompute = make(factory, {"path": str(tmp_path / "tenants")})
+    engine: FolderCompute = make_compute_engine(factory, {"path": str(tmp_path / "tenants")})
 
     assert await engine.reach() == f"folder {tmp_path / 'tenants'}"
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
@@ -121,12 +123,12 @@ async def test_a_folder_is_reached_before_it_exists(tmp_path: Path) -> None:
 
 def test_a_path_that_depends_on_the_working_folder_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"compute\.folder\.path is not an absolute path"):
-        read(factory, {"path": "tenants"})
+        read_section(factory, {"path": "tenants"})
     with pytest.raises(SettingsError, match=r"compute\.folder\.path is missing"):
-        read(factory, {})
+        read_section(factory, {})
 
 
 def test_other_keys_of_the_section_are_defaults_for_tenants() -> None:
-    engine: FolderCompute = make(factory, {"path": "/tenants", "text": "hello"})
+    engine: FolderCompute = make_compute_engine(factory, {"path": "/tenants", "text": "hello"})
 
     assert engine.config_defaults() == {"text": "hello"}

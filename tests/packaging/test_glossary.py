@@ -36,6 +36,7 @@ RETIRED: Mapping[str, str] = {
     r"\b(is_w|IsW)anted\b": "is_desired, IsDesired",
     r"\bobserving\(\)": "begin_observation",
     r"\bown_world\b": "dedicated_harness",
+    r"^\s*(told|wanted|shown|found) = |\bfor (one|told|wanted|shown|found) in\b": "what it holds",
 }
 """Patterns of retired words, each with the word that replaces it."""
 

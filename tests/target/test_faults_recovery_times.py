@@ -57,7 +57,7 @@ def test_a_fault_after_the_deadline_excuses_nothing() -> None:
     assert recovery_seconds(operation(ended=18.0), faults=(other,)) == [6.0]
 
 
-def test_operations_that_lost_an_answer_were_overtaken_or_failed_are_not_measured() -> None:
+def test_operations_that_lost_an_answer_were_superseded_or_failed_are_not_measured() -> None:
     assert recovery_seconds(operation(), lost_at=12.5) == []
     assert recovery_seconds(operation(), operation(begun=12.2)) == []
     assert recovery_seconds(operation(status="failed")) == []

@@ -28,7 +28,7 @@ __all__ = [
     "Catalog",
     "list_damaged",
     "list_engines",
-    "meant_group",
+    "match_group",
     "read_catalog",
 ]
 
@@ -56,7 +56,7 @@ class Candidate:
     @property
     def label(self) -> str:
         """Its kind, name, distribution and target, for messages."""
-        kind = "compute engine" if meant_group(self.group) == COMPUTE_ENGINES else "worker engine"
+        kind = "compute engine" if match_group(self.group) == COMPUTE_ENGINES else "worker engine"
         return f"{kind} {self}"
 
     @property
@@ -109,7 +109,7 @@ def read_catalog() -> Catalog:
 @lru_cache(maxsize=8)
 def _read_catalog(path: tuple[tuple[str, int], ...]) -> Catalog:
     _ = path  # the key
-    installed = read_installed(lambda group: bool(meant_group(group)))
+    installed = read_installed(lambda group: bool(match_group(group)))
     engines = (
         _candidate(point, distribution)
         for distribution in installed
@@ -141,7 +141,7 @@ def list_damaged() -> tuple[Damaged, ...]:
 
 
 @cache
-def meant_group(group: str) -> str:
+def match_group(group: str) -> str:
     """Find the group of this host that a group is, or is similar to; otherwise empty."""
     plain = {_plain_words(known): known for known in GROUPS}
     similar = find_similar(_plain_words(group), plain)

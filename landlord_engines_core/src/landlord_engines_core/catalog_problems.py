@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import attrs
 
-from landlord_engines_core.catalog import WORKER_ENGINES, Candidate, Catalog, meant_group
+from landlord_engines_core.catalog import WORKER_ENGINES, Candidate, Catalog, match_group
 from landlord_engines_core.declarations import CONTRACT, NAME
 
 __all__ = ["Problem", "ProblemKind", "advise_choice", "advise_report", "find_problems"]
@@ -75,17 +75,17 @@ def advise_choice(duplicates: Iterable[Candidate]) -> str:
 
 
 def _check_group(engine: Candidate, catalog: Catalog) -> Problem | None:
-    meant = meant_group(engine.group)
-    if engine.group == meant:
+    group = match_group(engine.group)
+    if engine.group == group:
         return None
-    major = engine.group.removeprefix(f"{meant}.v")
+    major = engine.group.removeprefix(f"{group}.v")
     if not major.isdecimal() or int(major) == CONTRACT:
         return Problem(
             kind=ProblemKind.MISSPELT_GROUP,
-            text=f"no host reads the group {engine.group}; hosts read {meant}",
+            text=f"no host reads the group {engine.group}; hosts read {group}",
             hint=advise_report(engine.distribution),
         )
-    if any(other.is_from(engine.distribution) for other in catalog.find_named(meant, engine.name)):
+    if any(other.is_from(engine.distribution) for other in catalog.find_named(group, engine.name)):
         # The distribution has this engine for both versions.
         return None
     return Problem(

@@ -68,7 +68,7 @@ class LifecycleOptions:
 
 
 @attrs.define
-class _Retries:
+class _RetrySchedule:
     """Growing, jittered pauses between attempts to register again."""
 
     _pauses: Iterator[float] = attrs.field(
@@ -82,7 +82,7 @@ class _Retries:
             self._due = monotonic() + next(self._pauses)
         return max(0.0, self._due - monotonic())
 
-    def take(self) -> bool:
+    def take_if_due(self) -> bool:
         """Use up the next attempt if its time has come, and return whether it has."""
         if due := self.remaining() == 0:
             self._due = math.inf
@@ -119,11 +119,11 @@ class EngineLifecycle:
     state: EngineState = attrs.field(default=EngineState.NEW, init=False)
     registration: Registration = attrs.field(init=False)
     deadline: float | None = attrs.field(default=None, init=False)
-    _drained_by: float = attrs.field(default=0.0, init=False)
+    _drain_deadline: float = attrs.field(default=0.0, init=False)
     _started: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     @registration.default
-    def _not_yet(self) -> Registration:
+    def _unknown_registration(self) -> Registration:
         return Registration(state=RegistrationState.UNKNOWN, detail="not registered yet")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -163,7 +163,7 @@ class EngineLifecycle:
         """Return the seconds until the drain is over; 0 without a drain. Any thread may call."""
         if self.state is not EngineState.DRAINING:
             return 0.0
-        return max(0.0, self._drained_by - monotonic())
+        return max(0.0, self._drain_deadline - monotonic())
 
     def _enter(self, state: EngineState) -> None:
         if _ORDER.index(state) <= _ORDER.index(self.state):
@@ -191,7 +191,7 @@ class EngineLifecycle:
 
     async def _watch(self) -> None:
         """Check the registration at each interval, and register again if it is lost or outdated."""
-        retries, checked = _Retries(), self.registration
+        retries, checked = _RetrySchedule(), self.registration
         while True:
             is_refused = self.registration.state is RegistrationState.REFUSED
             state = checked.state if is_refused else self.registration.state
@@ -207,7 +207,7 @@ class EngineLifecycle:
             match checked.state:
                 case RegistrationState.UNREGISTERED:
                     await self._register()
-                case RegistrationState.OUTDATED if retries.take():
+                case RegistrationState.OUTDATED if retries.take_if_due():
                     await self._register()
 
     async def _register(self, *, at_start: bool = False) -> None:
@@ -215,14 +215,14 @@ class EngineLifecycle:
         limit = self.options.register_timeout if self.options.fail_fast else None
         try:
             async with asyncio.timeout(limit):
-                announced = await retry(
-                    self._announce,
+                registration = await retry(
+                    self._register_once,
                     RegistrationFailed,
                     first=0.5,
                     longest=LONGEST_PAUSE,
                     report=self._log_retry,
                 )
-                self._note(announced)
+                self._note(registration)
         except TimeoutError as error:
             raise RegistrationFailed(
                 f"the worker was not registered within {limit} s: {self.registration.detail}",
@@ -237,18 +237,20 @@ class EngineLifecycle:
                 self.logger.error("registration refused", **error_fields(error))  # noqa: TRY400  # expected
             self.registration = refused
 
-    async def _announce(self) -> Registration:
+    async def _register_once(self) -> Registration:
         """Register once, within a time limit."""
-        return await self._in_time(self.engine.register(), "register")
+        return await self._call_within_limit(self.engine.register(), "register")
 
     async def _check_registration(self) -> Registration:
         """Ask the backend for the registration; a backend without an answer must not end the worker."""
         try:
-            return await self._in_time(self.engine.watch_registration(), "watch_registration")
+            return await self._call_within_limit(
+                self.engine.watch_registration(), "watch_registration"
+            )
         except RegistrationError as error:
             return Registration(state=RegistrationState.UNKNOWN, detail=error.message)
 
-    async def _in_time(
+    async def _call_within_limit(
         self, call: Coroutine[object, object, Registration], name: str
     ) -> Registration:
         description = f"{name} of worker engine {self.info.name}"
@@ -279,7 +281,7 @@ class EngineLifecycle:
             return
         grace = self.options.drain_timeout
         # The monotonic clock and not the loop's: the probes' thread reads it.
-        self._drained_by = monotonic() + grace
+        self._drain_deadline = monotonic() + grace
         self._enter(EngineState.DRAINING)
         self.deadline = asyncio.get_running_loop().time() + grace
         self.on_drain(self.deadline)

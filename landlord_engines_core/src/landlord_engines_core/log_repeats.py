@@ -21,7 +21,7 @@ _Kind = tuple[str, int, str, str]
 
 
 @attrs.define
-class _Seen:
+class _Count:
     since: float
     passed: int = 1
     left_out: int = 0
@@ -36,25 +36,25 @@ class Repeats(logging.Filter):
 
     interval: float = INTERVAL
     clock: Callable[[], float] = monotonic
-    _seen: dict[_Kind, _Seen] = attrs.field(factory=dict, init=False)
+    _counts: dict[_Kind, _Count] = attrs.field(factory=dict, init=False)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to write this line."""
         if record.levelno < logging.WARNING:
             return True
         kind, now = _kind(record), self.clock()
-        seen = self._seen.get(kind)
-        if seen is None or now - seen.since >= self.interval:
-            if len(self._seen) >= MAX_KINDS:
-                self._seen.clear()
-            self._seen[kind] = _Seen(now)
-            if seen is not None and seen.left_out:
-                _annotate(record, seen.left_out)
+        count = self._counts.get(kind)
+        if count is None or now - count.since >= self.interval:
+            if len(self._counts) >= MAX_KINDS:
+                self._counts.clear()
+            self._counts[kind] = _Count(now)
+            if count is not None and count.left_out:
+                _annotate(record, count.left_out)
             return True
-        if seen.passed < (OWN_LIMIT if isinstance(record.msg, Mapping) else 1):
-            seen.passed += 1
+        if count.passed < (OWN_LIMIT if isinstance(record.msg, Mapping) else 1):
+            count.passed += 1
             return True
-        seen.left_out += 1
+        count.left_out += 1
         return False
 
 

@@ -16,7 +16,7 @@ from landlord_engines_core.catalog import (
     WORKER_ENGINES,
     Candidate,
     Catalog,
-    meant_group,
+    match_group,
     read_catalog,
 )
 from landlord_engines_core.catalog_problems import ProblemKind, advise_choice, find_problems
@@ -146,7 +146,7 @@ def choose_engine(group: str, name: str) -> Candidate:
 
 
 def _missing(group: str, name: str, catalog: Catalog) -> PluginError:
-    unread = (engine for engine in catalog.engines if meant_group(engine.group) == group)
+    unread = (engine for engine in catalog.engines if match_group(engine.group) == group)
     for engine in unread:
         if engine.is_called(name):
             return _refuse_group(engine, catalog)

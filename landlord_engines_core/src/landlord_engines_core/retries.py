@@ -1,4 +1,4 @@
-"""The door to backoff: calls that are repeated after growing pauses.
+"""The only user of backoff: calls that are repeated after growing pauses.
 
 backoff has been archived, and its decorators break on Python 3.16, which drops
 `asyncio.iscoroutinefunction`. Only this module has to change then.

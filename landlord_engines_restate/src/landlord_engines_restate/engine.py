@@ -84,7 +84,7 @@ class RestateEngine(WorkerEngine):
             admin=self._admin,
             names=settings.names,
             # A step of the paused invocation ends within the abort timeout; see `build_services`.
-            patience=2 * context.host.step_timeout + context.host.longest_carry,
+            pause_timeout=2 * context.host.step_timeout + context.host.longest_carry,
         )
 
     async def serve(self, started: Callable[[], None]) -> None:

@@ -28,11 +28,11 @@ async def confirm_job_is_alive() -> None:
     """Confirm that the job is alive, without an error."""
 
 
-def ask_that_raises(error: Exception) -> Callable[[], Awaitable[object]]:
-    async def ask() -> None:
+def confirm_that_raises(error: Exception) -> Callable[[], Awaitable[object]]:
+    async def confirm_job() -> None:
         raise error
 
-    return ask
+    return confirm_job
 
 
 async def start_tasks(*coroutines: Awaitable[object]) -> list[asyncio.Task[object]]:
@@ -265,7 +265,7 @@ async def test_outside_of_a_step_requests_and_switches_run_unguarded() -> None:
 async def test_after_a_fresh_inspection_the_backend_is_not_asked(
     requests: InFlightRequests,
 ) -> None:
-    with requests.attribute_to("t", ask_that_raises(Superseded("younger"))):
+    with requests.attribute_to("t", confirm_that_raises(Superseded("younger"))):
         assert await send(lambda: asyncio.sleep(0, "made")) == "made"
 
 
@@ -277,7 +277,7 @@ async def test_a_process_that_was_frozen_sends_nothing_for_a_job_that_may_have_e
     async def request() -> None:
         pytest.fail("it was sent")
 
-    with requests.attribute_to("t", ask_that_raises(error)), pytest.raises(type(error)):
+    with requests.attribute_to("t", confirm_that_raises(error)), pytest.raises(type(error)):
         await send(request)
 
 
@@ -297,7 +297,7 @@ async def test_a_switch_continues_if_no_other_job_would_restore_the_service(
         monkeypatch.setattr(in_flight, "FRESH", -1.0)
         return await send(lambda: asyncio.sleep(0, "started"))
 
-    with requests.attribute_to("t", ask_that_raises(error)):
+    with requests.attribute_to("t", confirm_that_raises(error)):
         assert await switch(forward, confirm_job_is_alive, longest=1.0) == "started"
 
 
@@ -312,7 +312,7 @@ async def test_a_younger_job_ends_a_switch_without_a_rollback(
         pytest.fail("the younger job sees to the tenant")
 
     with (
-        requests.attribute_to("t", ask_that_raises(Superseded("younger"))),
+        requests.attribute_to("t", confirm_that_raises(Superseded("younger"))),
         pytest.raises(Superseded),
     ):
         await switch(forward, restore, longest=1.0)
@@ -321,7 +321,7 @@ async def test_a_younger_job_ends_a_switch_without_a_rollback(
 async def test_successive_inspections_keep_a_step_fresh(
     requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with requests.attribute_to("t", ask_that_raises(Superseded("younger"))):
+    with requests.attribute_to("t", confirm_that_raises(Superseded("younger"))):
         monkeypatch.setattr(in_flight, "FRESH", 0.3)
         for _ in range(4):
             await asyncio.sleep(0.1)
@@ -332,7 +332,7 @@ async def test_successive_inspections_keep_a_step_fresh(
 async def test_an_inspection_after_a_freeze_does_not_count_as_fresh(
     requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with requests.attribute_to("t", ask_that_raises(Superseded("younger"))):
+    with requests.attribute_to("t", confirm_that_raises(Superseded("younger"))):
         monkeypatch.setattr(in_flight, "FRESH", 0.05)
         await asyncio.sleep(0.1)
         begin_observation()

@@ -12,14 +12,14 @@ from landlord_engines_core.errors import ComputeRefused, PluginSettingsRefused
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.plugins import find_compute_settings
 from landlord_engines_core.settings import LogSettings, Settings, WorkerSettings
-from landlord_test_target.compute_engines import docker_engine, make, read
+from landlord_test_target.compute_engines import docker_engine, make_compute_engine, read_section
 from landlord_test_target.in_memory import RecordingLogger, ScriptedCompute
 
 
 def start(factory: ComputeEngineFactory, section: dict[str, object]) -> ComputeRegistry:
     """Make one engine as a worker does."""
     assert find_compute_settings(factory.info.name) is factory.settings_type
-    compute = {factory.info.name: read(factory, section)}
+    compute = {factory.info.name: read_section(factory, section)}
     settings = Settings(engine=None, compute=compute, log=LogSettings(), worker=WorkerSettings())
     return host.build_registry(settings, RecordingLogger(), Metrics())
 
@@ -76,7 +76,7 @@ def test_a_typo_of_a_tenant_is_refused_and_any_other_key_is_ignored(
     factory: ComputeEngineFactory, config: dict[str, object], typo: str
 ) -> None:
     name = factory.info.name
-    registry = ComputeRegistry({name: make(factory, {})})
+    registry = ComputeRegistry({name: make_compute_engine(factory, {})})
 
     registry.check(name, {**config, "zzzzzz": "hush"})
     with pytest.raises(ComputeRefused, match=rf"\$\.{typo} is unknown; did you mean") as caught:

@@ -5,7 +5,7 @@ from pathlib import Path
 import attrs
 
 from landlord_engines_core.conformance.live.jobs import ScriptedJobs
-from landlord_engines_core.conformance.live.ledger import Ledger, tell_story
+from landlord_engines_core.conformance.live.ledger import Ledger, render_story
 from landlord_engines_core.conformance.live.scripts import Script
 from landlord_engines_core.models import CompletedJob, ExecutionState
 from landlord_test_target.in_memory import InMemorySteps
@@ -39,11 +39,11 @@ async def test_a_resync_that_a_job_supersedes_ends_without_a_repair(tmp_path: Pa
 
 def test_a_story_tells_who_did_what_and_when(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
-    assert tell_story(ledger.read()) == []
+    assert render_story(ledger.read()) == []
     ledger.write("dispatched", job="a")
     ledger.write("started", worker=1, at_port=7)
 
-    first, second = tell_story(ledger.read())
+    first, second = render_story(ledger.read())
 
     assert first.endswith("dispatched of job a")
     assert "test" in first

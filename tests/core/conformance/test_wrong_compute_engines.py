@@ -106,7 +106,7 @@ def test_the_right_engine_keeps_the_rule(rule: Rule, tmp_path: Path) -> None:
         ("broken", "PAR-2", Outcome.FAILED, "provision of two processes at once failed"),
     ],
 )
-def test_a_rules_test_tells_what_it_saw(
+def test_a_rules_test_says_what_it_saw(
     engine: str, rule: str, outcome: Outcome, note: str, tmp_path: Path
 ) -> None:
     result = check_rule(find_rule(Kind.COMPUTE, rule), subject(engine, tmp_path))

@@ -60,7 +60,7 @@ def test_the_right_engine_keeps_the_rule(rule: Rule, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", WRONG_LIVE)
-def test_a_wrong_engine_fails_its_rule_live_and_the_story_is_told(
+def test_a_wrong_engine_fails_its_rule_live_and_the_story_is_reported(
     rule: Rule, tmp_path: Path
 ) -> None:
     patience = SHORT if rule.id in SLOW else LONG
@@ -105,7 +105,7 @@ def test_the_right_engine_keeps_the_rule_live(rule: Rule, tmp_path: Path) -> Non
         ("follows-another", "RSY-2", Outcome.FAILED, "was called with another job"),
     ],
 )
-def test_a_rules_test_tells_what_it_saw(
+def test_a_rules_test_says_what_it_saw(
     engine: str, rule: str, outcome: Outcome, note: str, tmp_path: Path
 ) -> None:
     tested = Subject(kind=Kind.WORKER, name=engine, folder=tmp_path)

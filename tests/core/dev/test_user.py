@@ -12,7 +12,7 @@ from landlord_engines_core.errors import DemoFailed
 @pytest_asyncio.fixture
 async def user(httpserver: HTTPServer) -> AsyncIterator[User]:
     async with User.connect(httpserver.url_for("/v1")) as user:
-        yield attrs.evolve(user, within=0.2)
+        yield attrs.evolve(user, timeout=0.2)
 
 
 async def test_a_tenant_state_that_is_not_reached_in_time_is_named(user: User) -> None:

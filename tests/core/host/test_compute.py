@@ -13,13 +13,13 @@ from landlord_engines_core.compute.process import ProcessCompute
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.settings import LogSettings, Settings, WorkerSettings
 from landlord_engines_core.tracing import trace_job
-from landlord_test_target.compute_engines import read
+from landlord_test_target.compute_engines import read_section
 from landlord_test_target.in_memory import RecordingLogger
 from landlord_test_target.spans import find, recorded_spans
 
 
 def start() -> tuple[ComputeRegistry, ProcessCompute]:
-    compute = {"process": read(process.factory, {"folder": "/state", "stop_timeout": 7})}
+    compute = {"process": read_section(process.factory, {"folder": "/state", "stop_timeout": 7})}
     settings = Settings(engine=None, compute=compute, log=LogSettings(), worker=WorkerSettings())
     registry = host.build_registry(settings, RecordingLogger(), Metrics())
     guarded = registry.engine("process")

@@ -17,7 +17,7 @@ async def test_a_cache_shows_the_results_of_lookups_and_its_open_requests() -> N
     metrics.caches.watch("engine", fresh)
     metrics.caches.watch("defaults", stale)
 
-    async def ask() -> int:
+    async def fetch() -> int:
         await gate.wait()
         return 1
 
@@ -29,12 +29,12 @@ async def test_a_cache_shows_the_results_of_lookups_and_its_open_requests() -> N
     ) -> int:
         return await cache.get(key, source, tolerate=ConnectionError, on_stale=lambda _: None)
 
-    asking = [asyncio.create_task(read_cache(fresh, "a", ask)) for _ in range(2)]
+    asking = [asyncio.create_task(read_cache(fresh, "a", fetch)) for _ in range(2)]
     await asyncio.sleep(0)
     open_questions = read_samples(metrics.families)['cache_fetches_in_flight{cache="engine"}']
     gate.set()
-    await asyncio.gather(*asking, read_cache(stale, "a", ask))
-    await read_cache(fresh, "a", ask)
+    await asyncio.gather(*asking, read_cache(stale, "a", fetch))
+    await read_cache(fresh, "a", fetch)
     await read_cache(stale, "a", fail)
     with pytest.raises(ConnectionError):
         await read_cache(stale, "b", fail)
@@ -58,12 +58,12 @@ async def test_a_cache_counts_expired_answers_too() -> None:
     metrics, cache = Metrics(), Cache[str, int](ttl=0, limit=3)
     metrics.caches.watch("engine", cache)
 
-    async def ask() -> int:
+    async def fetch() -> int:
         return 1
 
     entries = []
     for key in "aabcd":
-        await cache.get(key, ask, tolerate=ConnectionError, on_stale=lambda _: None)
+        await cache.get(key, fetch, tolerate=ConnectionError, on_stale=lambda _: None)
         entries.append(read_samples(metrics.families)['cache_entries{cache="engine"}'])
 
     assert entries == [1, 1, 2, 3, 3]

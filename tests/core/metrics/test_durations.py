@@ -9,8 +9,8 @@ def test_each_operation_on_each_engine_has_its_durations_from_the_start() -> Non
 
     values = read_samples(metrics.families)
     for name in ("job_duration_seconds_count", "job_lock_wait_seconds_count"):
-        shown = [key for key in values if key.startswith(name)]
-        assert len(shown) == 6
+        series = [key for key in values if key.startswith(name)]
+        assert len(series) == 6
         assert values[f'{name}{{compute_engine="ecs",operation="delete"}}'] == 0
 
 

@@ -55,7 +55,7 @@ async def test_jobs_are_counted_by_operation_and_outcome() -> None:
     }
 
 
-async def test_an_overtaken_job_is_counted_as_superseded_and_is_no_failure() -> None:
+async def test_a_superseded_job_is_counted_and_is_no_failure() -> None:
     tenants = build_tenant_jobs(("mock", MockCompute()))
 
     await tenants.run(body("update"), InMemorySteps(superseded=True))

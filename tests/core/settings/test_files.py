@@ -16,7 +16,7 @@ def _change_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "config.json"])
-def test_a_settings_file_that_is_a_folder_is_told(tmp_path: Path, name: str) -> None:
+def test_a_settings_file_that_is_a_folder_is_reported(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
 
     with pytest.raises(SettingsError, match="is a folder") as caught:
@@ -28,7 +28,7 @@ def test_a_settings_file_that_is_a_folder_is_told(tmp_path: Path, name: str) -> 
 
 @pytest.mark.parametrize("setting", ["--config", "LANDLORD_CONFIG"])
 @pytest.mark.parametrize("problem", ["is a folder", "does not exist", "cannot be searched for"])
-def test_an_error_for_a_named_file_tells_which_setting_named_it(
+def test_an_error_for_a_named_file_says_which_setting_named_it(
     tmp_path: Path, setting: str, problem: str
 ) -> None:
     path = tmp_path / "named.yaml"
@@ -46,7 +46,7 @@ def test_an_error_for_a_named_file_tells_which_setting_named_it(
 
 
 @pytest.mark.parametrize("where", ["the working folder", "Landlord's folder", "XDG_CONFIG_HOME"])
-def test_an_error_for_an_unreadable_folder_tells_which_setting_names_it(
+def test_an_error_for_an_unreadable_folder_says_which_setting_names_it(
     tmp_path: Path, where: str
 ) -> None:
     locations = {

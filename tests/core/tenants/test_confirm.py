@@ -36,7 +36,9 @@ def body(operation: str = "provision", **config: object) -> bytes:
 
 async def apply_job(tenants: TenantJobs, raw: bytes, execution_id: str = "one") -> Confirmed:
     """Do the work of a job on the engine `mock`, as one attempt of the step `apply` does."""
-    return await tenants.confirmer.bring(parse_job(raw), execution_id, Record(), Placement("mock"))
+    return await tenants.confirmer.provide(
+        parse_job(raw), execution_id, Record(), Placement("mock")
+    )
 
 
 @attrs.frozen

@@ -100,20 +100,20 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(
-    ("config", "why"), UNREADABLE, ids=[config[:12] for config, _ in UNREADABLE]
+    ("config", "reason"), UNREADABLE, ids=[config[:12] for config, _ in UNREADABLE]
 )
 @pytest.mark.parametrize("operation", ["provision", "update", "delete", "plan"])
 def test_a_configuration_that_cannot_be_read_leaves_tenant_and_operation(
-    operation: str, config: str, why: str
+    operation: str, config: str, reason: str
 ) -> None:
     job = parse_job(raw(operation, desired_config=config))
 
     assert (job.tenant, job.operation, job.desired_config) == ("7", operation, {})
-    assert job.unreadable.startswith(why)
+    assert job.unreadable.startswith(reason)
 
 
 @pytest.mark.parametrize(
-    ("fields", "why"),
+    ("fields", "reason"),
     [
         ({"compute_provider": "5"}, "$.compute_provider must be a string"),
         ({"compute_provider": DEEP}, "$.compute_provider is nested more than"),
@@ -122,11 +122,11 @@ def test_a_configuration_that_cannot_be_read_leaves_tenant_and_operation(
     ],
 )
 def test_an_engine_or_a_name_that_cannot_be_read_stops_all_but_a_delete(
-    fields: dict[str, str], why: str
+    fields: dict[str, str], reason: str
 ) -> None:
     config = {"desired_config": '{"location": "east"}'}
 
-    assert parse_job(raw("update", **fields, **config)).unreadable.startswith(why)
+    assert parse_job(raw("update", **fields, **config)).unreadable.startswith(reason)
     job = parse_job(raw("delete", **fields, **config))
     assert (job.unreadable, job.desired_config) == ("", {"location": "east"})
 

@@ -21,7 +21,7 @@ class Pipes:
     messages: int
     parent: int
     reporter: Reporter
-    left: list[int]
+    exit_codes: list[int]
 
     def messages_sent(self) -> list[Message]:
         lines = os.read(self.messages, 65536).splitlines()
@@ -32,23 +32,23 @@ class Pipes:
 def pipes() -> Iterator[Pipes]:
     messages, descriptor = os.pipe()
     lifeline, parent = os.pipe()
-    left: list[int] = []
+    exit_codes: list[int] = []
     reporter = Reporter(
         descriptor=descriptor,
         lifeline=lifeline,
         limit=0.05,
         exit_code_of=lambda _: ExitCode.USAGE,
-        leave=left.append,
+        leave=exit_codes.append,
     )
     before = {number: signal.getsignal(number) for number in (15, 2, 1)}
-    yield Pipes(messages=messages, parent=parent, reporter=reporter, left=left)
+    yield Pipes(messages=messages, parent=parent, reporter=reporter, exit_codes=exit_codes)
     for number, handler in before.items():
         signal.signal(number, handler)
     for end in (messages, descriptor, lifeline):
         os.close(end)
 
 
-def test_a_stage_that_takes_too_long_is_told_with_its_line_and_ends_the_process(
+def test_a_stage_that_takes_too_long_is_reported_with_its_line_and_ends_the_process(
     pipes: Pipes,
 ) -> None:
     for number in (15, 2, 1):
@@ -67,7 +67,7 @@ def test_a_stage_that_takes_too_long_is_told_with_its_line_and_ends_the_process(
     assert "did not end within 0.05 s: the worker at " in hang.finding.failure.message
     assert last.stage is not None
     assert last.stage.is_last
-    assert pipes.left == [0]
+    assert pipes.exit_codes == [0]
 
 
 def test_a_child_whose_parent_is_gone_ends(pipes: Pipes) -> None:
@@ -75,7 +75,7 @@ def test_a_child_whose_parent_is_gone_ends(pipes: Pipes) -> None:
 
     pipes.reporter.watch()
 
-    assert pipes.left == [3]
+    assert pipes.exit_codes == [3]
 
 
 def test_tracebacks_are_written_on_request_alone(
@@ -110,4 +110,4 @@ def test_a_signal_ends_the_child(pipes: Pipes) -> None:
 
     pipes.reporter._receive(signal.SIGTERM)
 
-    assert pipes.left == [3]
+    assert pipes.exit_codes == [3]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.trial.parent import _Watch, run_trial
+from landlord_engines_core.trial.parent import _ChildWatch, run_trial
 from landlord_engines_core.trial.result import Trial
 
 CHILD = """
@@ -30,7 +30,7 @@ def tried(
     return run_trial("tried_child", {"zero": 0}, limit=20.0, debug=True)
 
 
-def test_a_child_that_fails_and_then_ends_with_a_code_is_told_with_the_ends_of_its_output(
+def test_a_child_that_fails_and_then_ends_with_a_code_is_reported_with_the_ends_of_its_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = "print('first' + 'x' * 20000 + 'last')\n    atexit.register(os._exit, 3)\n    1 / arguments['zero']"
@@ -54,7 +54,7 @@ def test_what_a_child_wrote_before_it_was_killed_is_kept() -> None:
         stderr=subprocess.PIPE,
         process_group=0,
     ) as process:
-        watch = _Watch(process=process, messages=messages, tell=lambda _: None)
+        watch = _ChildWatch(process=process, messages=messages, report=lambda _: None)
         assert process.stdout is not None
         select.select([process.stdout], [], [])
         watch.end()

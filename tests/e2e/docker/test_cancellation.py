@@ -24,10 +24,10 @@ async def confirm_job_is_alive() -> None:
 
 
 def confirm_that_raises(error: Exception) -> ConfirmJob:
-    async def ask() -> None:
+    async def confirm_job() -> None:
         raise error
 
-    return ask
+    return confirm_job
 
 
 async def update_in_step(

@@ -72,7 +72,7 @@ async def test_the_next_container_takes_the_place_and_the_port_of_the_former(
 
 
 @pytest.mark.parametrize(
-    ("bad", "why"),
+    ("bad", "reason"),
     [
         ({"image": "landlord-test/sick:1"}, "its own check says unhealthy"),
         ({"command": ["sh", "-c", "exit 1"]}, "it restarts again and again"),
@@ -87,7 +87,7 @@ async def test_an_update_that_does_not_become_healthy_restores_the_previous_cont
     tenant: TenantContainers,
     http: aiohttp.ClientSession,
     bad: dict[str, object],
-    why: str,
+    reason: str,
 ) -> None:
     # On a busy machine a failing program ends slowly, and must not count as stable before that.
     engine = make_engine(health_timeout=5 if "health_check" in bad else 60, stable_window=3)
@@ -98,7 +98,7 @@ async def test_an_update_that_does_not_become_healthy_restores_the_previous_cont
 
     result = await engine.update(spec(tenant.tenant, **bad))
 
-    assert why in result.rolled_back
+    assert reason in result.rolled_back
     assert result.resource_ids["container_id"] == former == tenant.only_container["Id"]
     await wait_healthy(engine, first)
     assert await read_page(http, tenant) == "1"

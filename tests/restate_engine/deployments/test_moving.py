@@ -34,14 +34,14 @@ class Restate:
     created: str = EARLY
     refused: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
-    unfit: tuple[str, ...] = ()
+    incompatible: tuple[str, ...] = ()
     dispatched: str = ""
     entry: str = ""
     lock: str = ""
     services: dict[str, str] = attrs.field(
         factory=lambda: {"Jobs": "dp_new", "JobsTenant": "dp_new"}
     )
-    asked: list[str] = attrs.field(factory=list)
+    requests: list[str] = attrs.field(factory=list)
     forgotten: bool = False
     result: str = ""
 
@@ -68,8 +68,8 @@ class Restate:
         )
 
     def change(self, name: str, deployment: str) -> Response:
-        self.asked.append(f"{name} {deployment}".strip())
-        if deployment in self.unfit:
+        self.requests.append(f"{name} {deployment}".strip())
+        if deployment in self.incompatible:
             return respond({"message": "no such protocol"}, 400)
         if name in self.broken:
             return respond({"message": "broken"}, 503)
@@ -124,7 +124,7 @@ def restate(httpserver: HTTPServer) -> Restate:
 @pytest_asyncio.fixture
 async def mover(httpserver: HTTPServer, restate: Restate) -> AsyncIterator[Mover]:
     admin = AdminClient(httpserver.url_for(""))
-    yield Mover(admin=admin, names=Names("Jobs", "Jobs"), patience=0.05)
+    yield Mover(admin=admin, names=Names("Jobs", "Jobs"), pause_timeout=0.05)
     await admin.aclose()
 
 
@@ -135,7 +135,7 @@ async def move_one(mover: Mover, *, dry_run: bool = False) -> tuple[MoveOutcome,
 
 
 @pytest.mark.parametrize(
-    ("states", "becomes"),
+    ("states", "outcome"),
     [
         (["suspended", "completed"], MoveOutcome.ENDED),
         (["suspended", "running"], MoveOutcome.RUNNING),
@@ -145,11 +145,11 @@ async def move_one(mover: Mover, *, dry_run: bool = False) -> tuple[MoveOutcome,
     ],
 )
 async def test_a_job_that_changes_between_two_queries_is_moved_by_its_new_state(
-    restate: Restate, mover: Mover, states: list[str], becomes: MoveOutcome
+    restate: Restate, mover: Mover, states: list[str], outcome: MoveOutcome
 ) -> None:
     restate.states = states
 
-    assert (await move_one(mover))[0] is becomes
+    assert (await move_one(mover))[0] is outcome
 
 
 async def test_a_job_that_runs_before_its_pause_is_reported_with_the_next_step(
@@ -162,7 +162,7 @@ async def test_a_job_that_runs_before_its_pause_is_reported_with_the_next_step(
     assert moved.moves[0].outcome is MoveOutcome.LEFT
     assert moved.moves[0].detail.endswith("run this again then")
     assert moved.remaining == 1
-    assert set(restate.asked) == {"pause"}
+    assert set(restate.requests) == {"pause"}
 
 
 async def test_a_running_job_is_moved_if_its_old_version_is_unreachable(
@@ -172,7 +172,7 @@ async def test_a_running_job_is_moved_if_its_old_version_is_unreachable(
     restate.states = ["running", "running", "running", "paused", "suspended"]
 
     assert await move_one(mover) == (MoveOutcome.MOVED, "")
-    assert restate.asked == ["pause", "pause", "resume latest"]
+    assert restate.requests == ["pause", "pause", "resume latest"]
 
 
 async def test_a_job_that_runs_again_before_it_is_resumed_is_left_alone(
@@ -181,7 +181,7 @@ async def test_a_job_that_runs_again_before_it_is_resumed_is_left_alone(
     restate.refused = ("resume",)
 
     assert await move_one(mover) == (MoveOutcome.RUNNING, "")
-    assert restate.asked == ["resume latest"]
+    assert restate.requests == ["resume latest"]
 
 
 async def test_a_job_that_temporarily_cannot_be_moved_is_left_with_the_reason(
@@ -189,10 +189,10 @@ async def test_a_job_that_temporarily_cannot_be_moved_is_left_with_the_reason(
 ) -> None:
     restate.broken = ("resume",)
 
-    became, why = await move_one(mover)
+    outcome, detail = await move_one(mover)
 
-    assert became is MoveOutcome.LEFT
-    assert "cannot be used: broken" in why
+    assert outcome is MoveOutcome.LEFT
+    assert "cannot be used: broken" in detail
 
 
 @pytest.mark.parametrize("failure", ["RT0012", "RT0016"])
@@ -202,14 +202,14 @@ async def test_a_job_that_does_not_fit_the_latest_version_returns_to_the_old_one
     restate.failure = failure
     restate.states = ["backing-off", "backing-off", "paused", "backing-off", "paused"]
 
-    became, why = await move_one(mover)
+    outcome, detail = await move_one(mover)
 
-    assert became is MoveOutcome.LEFT
-    assert why.endswith("it has to end on the old version")
-    assert restate.asked == ["pause", "resume latest", "pause", "resume dp_old"]
+    assert outcome is MoveOutcome.LEFT
+    assert detail.endswith("it has to end on the old version")
+    assert restate.requests == ["pause", "resume latest", "pause", "resume dp_old"]
 
 
-async def test_a_job_that_still_runs_after_a_misfit_would_have_appeared_counts_as_moved(
+async def test_a_job_that_still_runs_after_the_time_in_which_a_mismatch_shows_counts_as_moved(
     restate: Restate, mover: Mover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moving, "FIRST_ATTEMPT", 0.05)
@@ -218,32 +218,32 @@ async def test_a_job_that_still_runs_after_a_misfit_would_have_appeared_counts_a
     assert await move_one(mover) == (MoveOutcome.MOVED, "")
 
 
-async def test_a_job_whose_rival_restate_has_forgotten_is_left_to_the_operator(
+async def test_a_job_of_whose_holder_restate_has_forgotten_the_dispatch_is_left_to_the_operator(
     restate: Restate, mover: Mover
 ) -> None:
     restate.holder = "inv_2"
 
-    became, why = await move_one(mover)
+    outcome, detail = await move_one(mover)
 
-    assert became is MoveOutcome.LEFT
-    assert why.startswith("inv_2 had the lock last, but Restate has forgotten when")
-    assert restate.asked == []
+    assert outcome is MoveOutcome.LEFT
+    assert detail.startswith("inv_2 had the lock last, but Restate has forgotten when")
+    assert restate.requests == []
 
 
 @pytest.mark.parametrize(
-    ("refused", "becomes"), [((), MoveOutcome.KILLED), (("kill",), MoveOutcome.ENDED)]
+    ("refused", "expected"), [((), MoveOutcome.KILLED), (("kill",), MoveOutcome.ENDED)]
 )
-async def test_a_job_that_a_later_one_has_overtaken_is_killed(
-    restate: Restate, mover: Mover, refused: tuple[str, ...], becomes: MoveOutcome
+async def test_a_job_that_a_later_one_has_superseded_is_killed(
+    restate: Restate, mover: Mover, refused: tuple[str, ...], expected: MoveOutcome
 ) -> None:
     restate.holder, restate.dispatched = "inv_2", LATE
     restate.refused = refused
 
-    became, why = await move_one(mover)
+    outcome, detail = await move_one(mover)
 
-    assert became is becomes
-    assert "inv_2" in why
-    assert restate.asked == ["kill"]
+    assert outcome is expected
+    assert "inv_2" in detail
+    assert restate.requests == ["kill"]
 
 
 @pytest.mark.parametrize(
@@ -262,41 +262,41 @@ async def test_a_job_whose_entry_or_lock_cannot_be_read_is_left_where_it_is(
 ) -> None:
     setattr(restate, field, form)
 
-    became, why = await move_one(mover)
+    outcome, detail = await move_one(mover)
 
-    assert became is MoveOutcome.LEFT
-    assert reason in why
+    assert outcome is MoveOutcome.LEFT
+    assert reason in detail
 
 
 async def test_a_job_that_the_latest_version_refuses_returns_to_the_old_one(
     restate: Restate, mover: Mover
 ) -> None:
-    restate.states, restate.unfit = ["backing-off", "backing-off", "paused"], ("latest",)
+    restate.states, restate.incompatible = ["backing-off", "backing-off", "paused"], ("latest",)
 
-    became, why = await move_one(mover)
+    outcome, detail = await move_one(mover)
 
-    assert became is MoveOutcome.LEFT
-    assert "no such protocol" in why
-    assert restate.asked == ["pause", "resume latest", "resume dp_old"]
+    assert outcome is MoveOutcome.LEFT
+    assert "no such protocol" in detail
+    assert restate.requests == ["pause", "resume latest", "resume dp_old"]
 
 
 async def test_a_paused_job_stays_paused_if_the_latest_version_refuses_it(
     restate: Restate, mover: Mover
 ) -> None:
-    restate.states, restate.unfit = ["paused"], ("latest",)
+    restate.states, restate.incompatible = ["paused"], ("latest",)
 
     assert (await move_one(mover))[0] is MoveOutcome.LEFT
-    assert restate.asked == ["resume latest"]
+    assert restate.requests == ["resume latest"]
 
 
 async def test_a_misfit_that_cannot_return_is_reported(restate: Restate, mover: Mover) -> None:
     restate.failure = "RT0016"
     restate.states = ["suspended", "suspended", "backing-off", "running"]
 
-    became, why = await move_one(mover)
+    outcome, detail = await move_one(mover)
 
-    assert became is MoveOutcome.LEFT
-    assert "could not be returned to the old version: it started to run" in why
+    assert outcome is MoveOutcome.LEFT
+    assert "could not be returned to the old version: it started to run" in detail
 
 
 async def test_a_job_that_cannot_be_watched_after_its_move_is_reported(
@@ -304,14 +304,14 @@ async def test_a_job_that_cannot_be_watched_after_its_move_is_reported(
 ) -> None:
     restate.states = ["suspended", "suspended", "broken", "running"]
 
-    became, why = await move_one(mover)
+    outcome, detail = await move_one(mover)
 
-    assert became is MoveOutcome.MOVED
-    assert why.startswith("its first attempt there could not be observed")
+    assert outcome is MoveOutcome.MOVED
+    assert detail.startswith("its first attempt there could not be observed")
 
 
 @pytest.mark.parametrize(("holder", "created"), [("inv_2", LATER), ("inv_1", EARLY)])
-async def test_a_job_that_no_later_one_has_overtaken_is_moved(
+async def test_a_job_that_no_later_one_has_superseded_is_moved(
     restate: Restate, mover: Mover, holder: str, created: str
 ) -> None:
     restate.holder, restate.created = holder, created
@@ -349,13 +349,13 @@ async def test_a_job_that_names_no_tenant_is_moved_to_be_refused_there(
 
 
 async def test_a_dry_run_sends_no_change(restate: Restate, mover: Mover) -> None:
-    for status, becomes in (("paused", MoveOutcome.MOVED), ("running", MoveOutcome.RUNNING)):
+    for status, outcome in (("paused", MoveOutcome.MOVED), ("running", MoveOutcome.RUNNING)):
         restate.states = [status]
-        assert (await move_one(mover, dry_run=True))[0] is becomes
+        assert (await move_one(mover, dry_run=True))[0] is outcome
     restate.states, restate.holder, restate.dispatched = ["backing-off"], "inv_2", LATE
     assert (await move_one(mover, dry_run=True))[0] is MoveOutcome.KILLED
 
-    assert restate.asked == []
+    assert restate.requests == []
 
 
 async def test_a_job_without_another_version_stays(restate: Restate, mover: Mover) -> None:

@@ -27,7 +27,7 @@ STUBBORN = f"""\
 
     signal.signal(signal.SIGTERM, lambda *_: print("not yet", flush=True))
     config = tomllib.loads(Path(sys.argv[-1].partition("=")[2]).read_text())
-    servers = [HTTPServer(("127.0.0.1", config[one]["bind-port"]), Healthy) for one in ("ingress", "admin")]
+    servers = [HTTPServer(("127.0.0.1", config[api]["bind-port"]), Healthy) for api in ("ingress", "admin")]
     threading.Thread(target=servers[0].serve_forever, daemon=True).start()
     servers[1].serve_forever()
 """

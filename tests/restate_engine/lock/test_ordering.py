@@ -27,14 +27,14 @@ async def order_with_answer(httpserver: HTTPServer) -> AsyncIterator[OrderWithAn
     """A factory of `DispatchOrder` with a Landlord that gives one answer about the tenant."""
     admin = AdminClient(httpserver.url_for("/"))
 
-    def make(desired: bool | None) -> DispatchOrder:  # noqa: FBT001  # what Landlord says
+    def build_order(desired: bool | None) -> DispatchOrder:  # noqa: FBT001  # what Landlord says
         async def is_desired(tenant: str) -> bool | None:
             assert tenant == "t"
             return desired
 
         return DispatchOrder(admin=admin, is_desired=is_desired, replay=0.1)
 
-    yield make
+    yield build_order
     await admin.aclose()
 
 

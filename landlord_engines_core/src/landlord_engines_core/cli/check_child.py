@@ -65,7 +65,7 @@ class _Imports:
     def begin(self, engine: Candidate) -> None:
         """Begin the import of one engine."""
         self.engines.append(engine)
-        self.reporter.tell(Finding(subject="engine", text=engine.label))
+        self.reporter.report(Finding(subject="engine", text=engine.label))
         self.reporter.begin(f"the import of {engine.label}", is_import=True)
 
     def find_compute_settings(self, name: str) -> type | None:
@@ -84,9 +84,9 @@ class _Imports:
 async def _check_worker(engine: LoadedEngine, label: str, reporter: Reporter) -> None:
     reporter.begin(f"the creation of {reporter.engines}")
     async with engine.open_worker() as parts:
-        reporter.tell(Finding(subject="settings", text="valid"))
+        reporter.report(Finding(subject="settings", text="valid"))
         for path in engine.loaded.unused:
-            reporter.tell(Finding(subject="unused setting", text=path))
+            reporter.report(Finding(subject="unused setting", text=path))
         await _check_targets(parts, reporter)
         await _report("Landlord", _check_landlord(parts, reporter), reporter)
         registration = _check_registration(parts, engine, label, reporter)
@@ -100,7 +100,7 @@ async def _report(subject: str, check_part: Awaitable[str], reporter: Reporter) 
     except LandlordEnginesError as error:
         reporter.fail(error)
     else:
-        reporter.tell(Finding(subject=subject, text=text))
+        reporter.report(Finding(subject=subject, text=text))
 
 
 async def _check_targets(parts: WorkerParts, reporter: Reporter) -> None:
@@ -108,7 +108,7 @@ async def _check_targets(parts: WorkerParts, reporter: Reporter) -> None:
     for name, status in (await parts.targets.check()).items():
         subject = f"compute.{name}"
         if status.error is None:
-            reporter.tell(Finding(subject=subject, text=status.detail or "nothing to reach"))
+            reporter.report(Finding(subject=subject, text=status.detail or "nothing to reach"))
         else:
             reporter.fail(status.error, subject=subject, text="not reached")
 

@@ -41,13 +41,13 @@ def check_worker(options: Options, *, as_json: bool, debug: bool) -> None:
 
 
 def run_check(
-    options: Options, tell: Callable[[Finding], None] | None = None, *, debug: bool = False
+    options: Options, report: Callable[[Finding], None] | None = None, *, debug: bool = False
 ) -> Trial:
     """Check in a process of its own.
 
     Args:
         options: The options of the command.
-        tell: Receives each finding as soon as it is known.
+        report: Receives each finding as soon as it is known.
         debug: Whether that process writes the traceback of an unexpected error.
     """
     arguments = {
@@ -56,7 +56,7 @@ def run_check(
         "values": dict(options.values),
     }
     module = "landlord_engines_core.cli.check_child"
-    return run_trial(module, arguments, tell, limit=LONGEST_STAGE, debug=debug)
+    return run_trial(module, arguments, report, limit=LONGEST_STAGE, debug=debug)
 
 
 def _print_finding(finding: Finding) -> None:

@@ -145,10 +145,10 @@ def import_engine(subject: Subject) -> Import:
 
 
 def _import(subject: Subject) -> Ended:
-    return start_child(partial(_look, subject.find(), subject.kind), subject.folder).wait()
+    return start_child(partial(_import_here, subject.find(), subject.kind), subject.folder).wait()
 
 
-def _look(candidate: Candidate, kind: Kind) -> Import:
+def _import_here(candidate: Candidate, kind: Kind) -> Import:
     """Import an engine, in a process of its own."""
     before, began = read_state(), process_time()
     target, refusal = _load_target(candidate)
@@ -159,10 +159,10 @@ def _look(candidate: Candidate, kind: Kind) -> Import:
         load(candidate.name)
     except PluginError as error:
         refusal = refusal or str(error)
-    looked = Import(refusal=refusal, changes=changes, seconds=seconds)
+    imported = Import(refusal=refusal, changes=changes, seconds=seconds)
     if not isinstance(target, EngineFactory | ComputeEngineFactory):
-        return looked
-    return attrs.evolve(looked, info=target.info, settings=_find_fault(target.settings_type))
+        return imported
+    return attrs.evolve(imported, info=target.info, settings=_find_fault(target.settings_type))
 
 
 def _load_target(candidate: Candidate) -> tuple[object, str]:

@@ -18,6 +18,6 @@ class RuleBroken(AssertionError):
         story: The events that show it, oldest first.
     """
 
-    def __init__(self, what: str, *story: str) -> None:
-        super().__init__(what)
+    def __init__(self, problem: str, *story: str) -> None:
+        super().__init__(problem)
         self.story = story

@@ -28,12 +28,12 @@ class User:
     Attributes:
         landlord: Landlord's API, its version included.
         http: The HTTP session.
-        within: Seconds for each wait.
+        timeout: Seconds for each wait.
     """
 
     landlord: str
     http: aiohttp.ClientSession
-    within: float = TIMEOUT
+    timeout: float = TIMEOUT
 
     @classmethod
     @asynccontextmanager
@@ -49,16 +49,16 @@ class User:
             The tenant's id.
         """
         document = {"name": name, "compute_config": config}
-        created = await self._ask("POST", "tenants", document)
+        created = await self._request("POST", "tenants", document)
         return str(created["id"])
 
     async def update(self, tenant: str, config: Mapping[str, object]) -> None:
         """Replace a tenant's configuration."""
-        await self._ask("PUT", f"tenants/{tenant}", {"compute_config": config})
+        await self._request("PUT", f"tenants/{tenant}", {"compute_config": config})
 
     async def delete(self, tenant: str) -> None:
         """Delete a tenant; Landlord archives and then removes it."""
-        await self._ask("DELETE", f"tenants/{tenant}")
+        await self._request("DELETE", f"tenants/{tenant}")
 
     async def tenant(self, tenant: str) -> Mapping[str, Any]:
         """Read a tenant as Landlord shows it; empty if there is none."""
@@ -97,14 +97,14 @@ class User:
         Raises:
             DemoFailed: ``check`` returned no true value in time.
         """
-        result = await poll(check, operator.not_, first=0.05, longest=0.5, within=self.within)
+        result = await poll(check, operator.not_, first=0.05, longest=0.5, within=self.timeout)
         if not result:
             raise DemoFailed(
-                f"{expected} was not seen within {self.within:g} s", hint="read the worker's log"
+                f"{expected} was not seen within {self.timeout:g} s", hint="read the worker's log"
             )
         return result
 
-    async def _ask(
+    async def _request(
         self, method: str, path: str, document: Mapping[str, object] | None = None
     ) -> Mapping[str, Any]:
         url = f"{self.landlord}/{path}"

@@ -44,7 +44,7 @@ def describe_holder(
 def refuse_superseded(
     record: Record, execution_id: str, *, dispatched: datetime, holder: Contender
 ) -> None:
-    """Refuse a job that another one, the holder of the lock, has overtaken.
+    """Refuse a job that the holder of the lock has superseded.
 
     `Steps.read_record` and `Steps.complete` need this. A job that does not have the lock yet may read the
     record, unless the holder was dispatched later.

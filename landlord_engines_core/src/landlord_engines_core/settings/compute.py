@@ -138,7 +138,7 @@ class ComputeSources:
         yield self.file
         for path, option in self.options.get(engine, {}).items():
             if (setting := _read_more(option, self.environment)) is not None:
-                yield _put([engine, *path.split(".")], setting.value, setting.origin)
+                yield _nest([engine, *path.split(".")], setting.value, setting.origin)
         yield from self.overrides
 
 
@@ -235,10 +235,10 @@ def _read(path: list[str], text: str, origin: str, options: ComputeOptions) -> C
         return ComputeLayer({}, origin, (error.message,))
     except (RecursionError, ValueError):
         return ComputeLayer({}, origin, (f"{'.'.join([_PATH, *path])} cannot be read ({origin})",))
-    return _put(path, value, origin)
+    return _nest(path, value, origin)
 
 
-def _put(path: list[str], value: Any, origin: str) -> ComputeLayer:
+def _nest(path: list[str], value: Any, origin: str) -> ComputeLayer:
     for key in reversed(path):
         value = {key: value}
     return _layer(value, origin)

@@ -67,7 +67,7 @@ class JobActions:
             placement = await self.resolver.placement(job, read_record)
         except (ComputeRefused, LandlordUnavailable):
             # A job that waits here has no lock, so no younger job cancels it. Reading the record
-            # raises Superseded if a younger job has overtaken it.
+            # raises Superseded if a younger job has the lock.
             await read_record()
             raise
         return Resolved(started_at=now(), placement=placement)
@@ -86,7 +86,7 @@ class JobActions:
             placements = await self._placements_to_clear(job, resolved, record)
             confirmed = await self.confirmer.remove(job.tenant, placements)
         else:
-            confirmed = await self.confirmer.bring(job, execution_id, record, resolved.placement)
+            confirmed = await self.confirmer.provide(job, execution_id, record, resolved.placement)
         self.logger.info("job completed", outcome=str(confirmed.applied.outcome))
         detail = self.crash_loops.add_lost_attempts(execution_id, confirmed.detail)
         return attrs.evolve(confirmed, detail=detail)

@@ -94,7 +94,7 @@ class Confirmer:
         await self.converger.wait_removed(tenant, applied.removed)
         return Confirmed(ended_at=now(), applied=applied)
 
-    async def bring(
+    async def provide(
         self, job: Job, execution_id: str, record: Record, placement: Placement
     ) -> Confirmed:
         """Apply the job's configuration, or Landlord's newer one, and wait for health.

@@ -33,10 +33,10 @@ LONGEST_PAUSE = 3600.0
 
 # Short: a job that kills its worker mostly does so immediately, and after a node failure a hundred
 # jobs wait for each other.
-ALONE_FOR = 5.0
+ALONE_SECONDS = 5.0
 """Seconds for which no other job that is set apart is tried."""
 
-TURN_INTERVAL = 2.0
+RETRY_ALONE_INTERVAL = 2.0
 """Seconds after which a waiting job asks again whether it may run alone."""
 
 _HINT = (
@@ -46,7 +46,7 @@ _HINT = (
 
 
 @attrs.frozen
-class _Apart:
+class _ApartJob:
     """A job that is set apart.
 
     Attributes:
@@ -71,8 +71,8 @@ class CrashLoops:
     logger: Logger
     metrics: JobMetrics
     limit: int = 10_000
-    _apart: OrderedDict[str, _Apart] = attrs.field(factory=OrderedDict, init=False)
-    _alone: str = attrs.field(default="", init=False)
+    _apart: OrderedDict[str, _ApartJob] = attrs.field(factory=OrderedDict, init=False)
+    _alone_job: str = attrs.field(default="", init=False)
     _alone_until: float = attrs.field(default=0.0, init=False)
 
     def __len__(self) -> int:
@@ -101,10 +101,10 @@ class CrashLoops:
             yield
             return
         now = monotonic()
-        if self._alone and now < self._alone_until:
+        if self._alone_job and now < self._alone_until:
             raise SetApart(
-                f"the job waits until {self._alone} was tried alone: both have lost their worker",
-                retry_after=TURN_INTERVAL,
+                f"the job waits until {self._alone_job} was tried alone: both have lost their worker",
+                retry_after=RETRY_ALONE_INTERVAL,
             )
         self.logger.warning(
             "job that was set apart is tried by itself",
@@ -112,13 +112,13 @@ class CrashLoops:
             tenant=tenant(),
             lost_attempts=lost.count,
         )
-        self._remember(execution_id, _Apart(lost.count, 0.0))
-        self._alone, self._alone_until = execution_id, now + ALONE_FOR
+        self._remember(execution_id, _ApartJob(lost.count, 0.0))
+        self._alone_job, self._alone_until = execution_id, now + ALONE_SECONDS
         try:
             yield
         finally:
-            if self._alone == execution_id:
-                self._alone = ""
+            if self._alone_job == execution_id:
+                self._alone_job = ""
 
     def add_lost_attempts(self, execution_id: str, detail: str) -> str:
         """Add a job's lost attempts, if any, to the detail of its transition."""
@@ -130,11 +130,11 @@ class CrashLoops:
 
     def _delay(self, execution_id: str, count: int, tenant: str) -> SetApart:
         if count < SET_APART_FROM:
-            return SetApart(_lost(count), retry_after=SHORT_PAUSE)
+            return SetApart(_describe_lost(count), retry_after=SHORT_PAUSE)
         # The exponent is capped too: a job that fails for weeks must not overflow a float.
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(count - SET_APART_FROM, 20))
         # Longer than the pause: the backend may be late.
-        self._remember(execution_id, _Apart(count, monotonic() + 2 * pause))
+        self._remember(execution_id, _ApartJob(count, monotonic() + 2 * pause))
         self.logger.warning(
             "job set apart",
             execution_id=execution_id,
@@ -142,16 +142,16 @@ class CrashLoops:
             lost_attempts=count,
             pause=pause,
         )
-        message = f"{_lost(count)}: it is set apart, and tried again alone in {pause:g} s"
+        message = f"{_describe_lost(count)}: it is set apart, and tried again alone in {pause:g} s"
         return SetApart(message, hint=_HINT, retry_after=pause)
 
-    def _remember(self, execution_id: str, apart: _Apart) -> None:
+    def _remember(self, execution_id: str, apart: _ApartJob) -> None:
         self._apart[execution_id] = apart
         self._apart.move_to_end(execution_id)
         while len(self._apart) > self.limit:
             self._apart.popitem(last=False)
 
 
-def _lost(count: int) -> str:
+def _describe_lost(count: int) -> str:
     times = "once" if count == 1 else f"{count} times in a row"
     return f"the worker ended during this job {times}"

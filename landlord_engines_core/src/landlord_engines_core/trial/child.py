@@ -35,7 +35,7 @@ __all__ = ["Reporter", "run_child"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LAST = Stage(label="the interpreter's shutdown", limit=15.0, is_last=True)
-_GLANCE = 0.2
+_WATCH_INTERVAL = 0.2
 """Seconds between two looks at the clock; a new stage may have a shorter limit than the last."""
 
 
@@ -67,15 +67,15 @@ class Reporter:
     _main: int = attrs.field(factory=threading.get_ident, init=False)
 
     @_stage.default
-    def _name_start(self) -> Stage:
+    def _default_stage(self) -> Stage:
         return START
 
     @_deadline.default
-    def _start_clock(self) -> float:
+    def _default_deadline(self) -> float:
         return monotonic() + START.limit
 
     @_modules.default
-    def _name_modules(self) -> Engines:
+    def _default_modules(self) -> Engines:
         return {engine.target.partition(":")[0]: engine.label for engine in read_catalog().engines}
 
     def start(self) -> None:
@@ -99,7 +99,7 @@ class Reporter:
         self._stage = stage
         self._send(Message(stage=stage))
 
-    def tell(self, finding: Finding) -> None:
+    def report(self, finding: Finding) -> None:
         """Report a finding."""
         self._send(Message(finding=finding))
 
@@ -108,7 +108,7 @@ class Reporter:
         if self.debug and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
         failure = Failure.of(error, self.exit_code_of(error))
-        self.tell(Finding(subject=subject, text=text, failure=failure))
+        self.report(Finding(subject=subject, text=text, failure=failure))
 
     def describe(self, description: Description) -> None:
         """Report what the engine declares."""
@@ -121,7 +121,7 @@ class Reporter:
             if handler == self._receive:
                 continue
             signal.signal(number, self._receive)
-            self._blame(
+            self._report_engine(
                 f"{self._stage.label} replaced the host's handler of {number.name}"
                 f" by one of {getattr(handler, '__module__', None) or 'the system'}",
                 "report it to the engine's authors: only the host may handle signals",
@@ -130,12 +130,12 @@ class Reporter:
     def watch(self) -> None:
         """End the process when a stage takes too long, or when the parent is gone."""
         while monotonic() < self._deadline:
-            pause = min(_GLANCE, max(0.0, self._deadline - monotonic()))
+            pause = min(_WATCH_INTERVAL, max(0.0, self._deadline - monotonic()))
             if select.select([self.lifeline], [], [], pause)[0]:
                 self.leave(ExitCode.FAILED)
                 return
         whereabouts = thread_whereabouts(self._main, self._modules)
-        self._blame(
+        self._report_engine(
             f"{self._stage.label} did not end within {self._stage.limit:g} s: {whereabouts}",
             "report it to the engine's authors",
         )
@@ -143,8 +143,8 @@ class Reporter:
         self._send(Message(stage=_LAST))
         self.leave(ExitCode.DRAINED)
 
-    def _blame(self, message: str, hint: str) -> None:
-        self.tell(Finding(failure=self._stage.failure(message, hint)))
+    def _report_engine(self, message: str, hint: str) -> None:
+        self.report(Finding(failure=self._stage.failure(message, hint)))
 
     def _receive(self, _: int, __: FrameType | None = None) -> None:
         self.leave(ExitCode.FAILED)
@@ -188,7 +188,7 @@ def run_body(body: Body, arguments: object, reporter: Reporter) -> None:
     except BaseException as error:  # noqa: BLE001  # an engine may raise anything
         if reporter.debug:
             traceback.print_exception(error)
-        reporter.tell(Finding(failure=Failure.unexpected(error)))
+        reporter.report(Finding(failure=Failure.unexpected(error)))
 
 
 def _take_input() -> int:

@@ -41,16 +41,16 @@ LONGEST_STAGE = 15.0
 _GRACE = 2.0
 """Seconds after the limit, in which the child can name the line that hangs."""
 
-_KEPT = 4000
+_KEPT_BYTES = 4000
 """Bytes of the child's output that are kept of its begin, and of its end."""
 
-Tell = Callable[[Finding], None]
+ReportFinding = Callable[[Finding], None]
 
 
 def run_trial(
     module: str,
     arguments: object,
-    tell: Tell | None = None,
+    report: ReportFinding | None = None,
     *,
     limit: float,
     debug: bool = False,
@@ -60,7 +60,7 @@ def run_trial(
     Args:
         module: The module; it calls `child.run_child`.
         arguments: The arguments for its body, as plain JSON values.
-        tell: Receives each finding as soon as it is known.
+        report: Receives each finding as soon as it is known.
         limit: Seconds that a stage may take.
         debug: Whether the child writes the traceback of an unexpected error.
     """
@@ -75,7 +75,7 @@ def run_trial(
     )
     os.close(writer)
     request = Request(limit=limit, arguments=arguments, debug=debug)
-    watch = _Watch(process=process, messages=reader, tell=tell or _tell_nobody)
+    watch = _ChildWatch(process=process, messages=reader, report=report or _keep_for_result)
     with process:
         try:
             watch.send(request)
@@ -86,12 +86,12 @@ def run_trial(
     return watch.result()
 
 
-def _tell_nobody(_: Finding) -> None:
+def _keep_for_result(_: Finding) -> None:
     """Leave the findings to the trial's result."""
 
 
 @attrs.define(kw_only=True)
-class _Extract:
+class _ShortenedText:
     """Begin and end of an output, which may be endless."""
 
     _begin: bytes = b""
@@ -100,11 +100,11 @@ class _Extract:
 
     def add(self, data: bytes) -> None:
         """Add what was read next."""
-        free = _KEPT - len(self._begin)
+        free = _KEPT_BYTES - len(self._begin)
         self._begin += data[:free]
         rest = self._end + data[free:]
-        self._left_out += max(0, len(rest) - _KEPT)
-        self._end = rest[-_KEPT:]
+        self._left_out += max(0, len(rest) - _KEPT_BYTES)
+        self._end = rest[-_KEPT_BYTES:]
 
     def __str__(self) -> str:
         gap = f"\n... {self._left_out} bytes more ...\n".encode() if self._left_out else b""
@@ -112,20 +112,20 @@ class _Extract:
 
 
 @attrs.define(kw_only=True)
-class _Watch:
+class _ChildWatch:
     """The parent's knowledge of one child."""
 
     process: subprocess.Popen[bytes]
     messages: int
-    tell: Tell
+    report: ReportFinding
     _stage: Stage = START
     _deadline: float = attrs.field(factory=lambda: monotonic() + START.limit, init=False)
     _closed: bool = attrs.field(default=False, init=False)
-    _part: bytes = attrs.field(default=b"", init=False)
+    _incomplete_line: bytes = attrs.field(default=b"", init=False)
     _findings: list[Finding] = attrs.field(factory=list, init=False)
     _description: Description | None = attrs.field(default=None, init=False)
-    _output: _Extract = attrs.field(factory=_Extract, init=False)
-    _log: _Extract = attrs.field(factory=_Extract, init=False)
+    _output: _ShortenedText = attrs.field(factory=_ShortenedText, init=False)
+    _log: _ShortenedText = attrs.field(factory=_ShortenedText, init=False)
 
     def send(self, request: Request) -> None:
         """Send the request, and leave the pipe open: its end tells the child that nobody listens."""
@@ -137,8 +137,8 @@ class _Watch:
     def read(self) -> None:
         """Read until the child has closed the pipe of messages, or a stage takes too long."""
         with selectors.DefaultSelector() as selector:
-            for descriptor, take in self._sinks().items():
-                selector.register(descriptor, selectors.EVENT_READ, take)
+            for descriptor, receive in self._receivers().items():
+                selector.register(descriptor, selectors.EVENT_READ, receive)
             while not self._closed:
                 ready = selector.select(max(0.0, self._deadline - monotonic()))
                 if not ready:
@@ -159,11 +159,11 @@ class _Watch:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        for descriptor, take in self._sinks().items():
+        for descriptor, receive in self._receivers().items():
             os.set_blocking(descriptor, False)
             with suppress(BlockingIOError):
                 while data := os.read(descriptor, 65536):
-                    take(data)
+                    receive(data)
 
     def result(self) -> Trial:
         """Sum the trial up."""
@@ -176,17 +176,17 @@ class _Watch:
             log=str(self._log),
         )
 
-    def _sinks(self) -> dict[int, Callable[[bytes], None]]:
+    def _receivers(self) -> dict[int, Callable[[bytes], None]]:
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         return {
-            self.messages: self._take,
+            self.messages: self._receive_messages,
             self.process.stdout.fileno(): self._output.add,
             self.process.stderr.fileno(): self._log.add,
         }
 
-    def _take(self, data: bytes) -> None:
-        *lines, self._part = (self._part + data).split(b"\n")
+    def _receive_messages(self, data: bytes) -> None:
+        *lines, self._incomplete_line = (self._incomplete_line + data).split(b"\n")
         for line in lines:
             message = codec.loads(line, Message)
             self._description = message.description or self._description
@@ -198,7 +198,7 @@ class _Watch:
 
     def _note(self, finding: Finding) -> None:
         self._findings.append(finding)
-        self.tell(finding)
+        self.report(finding)
 
     def _judge_end(self) -> Failure | None:
         """Name the failure that ended the process, if it did not end in order."""

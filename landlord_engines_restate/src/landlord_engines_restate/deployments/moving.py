@@ -61,12 +61,12 @@ class Mover:
     Attributes:
         admin: Restate's admin API.
         names: Names of the worker's services.
-        patience: Timeout of a pause in seconds: a running step ends before Restate pauses.
+        pause_timeout: Timeout of a pause in seconds: a running step ends before Restate pauses.
     """
 
     admin: AdminClient
     names: Names
-    patience: float
+    pause_timeout: float
     _invocations: Invocations = attrs.field(init=False)
     _slots: asyncio.Semaphore = attrs.field(
         factory=lambda: asyncio.Semaphore(CONCURRENT_MOVES), init=False
@@ -82,8 +82,8 @@ class Mover:
         route = _Route(old=old.id, latest=latest, dry_run=dry_run)
         pinned = await self._invocations.list_pinned(old.id)
         # Jobs go first: killing a job also ends its call of the lock, which then needs no move.
-        jobs = [each for each in pinned if each.service == self.names.service]
-        others = [each for each in pinned if each.service != self.names.service]
+        jobs = [invocation for invocation in pinned if invocation.service == self.names.service]
+        others = [invocation for invocation in pinned if invocation.service != self.names.service]
         moves = [*await self._move_all(jobs, route), *await self._move_all(others, route)]
         remaining = await self._invocations.list_pinned(old.id)
         return MoveReport(
@@ -102,7 +102,14 @@ class Mover:
         deployments = await self.admin.deployments()
         by_id = {deployment.id: deployment.uri.rstrip("/") for deployment in deployments}
         uris = ", ".join(sorted(by_id.values())) or "none"
-        old = next((each for each in deployments if _normalize(each.uri) == _normalize(uri)), None)
+        old = next(
+            (
+                deployment
+                for deployment in deployments
+                if _normalize(deployment.uri) == _normalize(uri)
+            ),
+            None,
+        )
         latest = await self._find_latest(old) if old is not None else {}
         if old is None or self.names.service not in latest:
             raise SettingsError(
@@ -125,7 +132,9 @@ class Mover:
         return {service.name: service.deployment_id for service in services if service is not None}
 
     async def _move_all(self, invocations: Iterable[Invocation], route: _Route) -> list[MoveResult]:
-        return await asyncio.gather(*(self._move_one(each, route) for each in invocations))
+        return await asyncio.gather(
+            *(self._move_one(invocation, route) for invocation in invocations)
+        )
 
     async def _move_one(self, invocation: Invocation, route: _Route) -> MoveResult:
         tenant = ""
@@ -201,7 +210,7 @@ class Mover:
         return await _poll(
             pause,
             lambda current: current is not None and current.status not in RESUMABLE,
-            within=self.patience,
+            within=self.pause_timeout,
         )
 
     async def _watch_first_attempt(

@@ -361,7 +361,7 @@ async def test_certificates_in_the_home_of_a_user_without_a_home_are_reported(
 
 
 @pytest.mark.parametrize("section", [{"cert_path": "/nowhere"}, {"tls_verify": True}])
-async def test_certificates_that_cannot_be_read_are_told(
+async def test_certificates_that_cannot_be_read_are_reported(
     section: dict[str, object], tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))

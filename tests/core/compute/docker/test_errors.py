@@ -24,7 +24,7 @@ async def reach_error(host: str) -> str:
         await engine.aclose()
 
 
-async def test_a_daemon_is_told_with_its_version(httpserver: HTTPServer) -> None:
+async def test_a_daemon_is_reported_with_its_version(httpserver: HTTPServer) -> None:
     version = {"ApiVersion": "1.47", "Version": "27.0"}
     httpserver.expect_request("/version").respond_with_json(version)
     httpserver.expect_request("/v1.47/version").respond_with_json(version)
@@ -33,20 +33,20 @@ async def test_a_daemon_is_told_with_its_version(httpserver: HTTPServer) -> None
     assert await reach_error(host) == f"Docker 27.0 at {host}"
 
 
-async def test_a_socket_that_is_missing_is_told_with_its_path(tmp_path: Path) -> None:
+async def test_a_socket_that_is_missing_is_reported_with_its_path(tmp_path: Path) -> None:
     message = await reach_error(f"unix://{tmp_path}/none.sock")
 
     assert f"there is no Docker socket at {tmp_path}/none.sock" in message
 
 
-async def test_a_socket_at_which_nobody_listens_is_told(tmp_path: Path) -> None:
+async def test_a_socket_at_which_nobody_listens_is_reported(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "s"))
 
     assert "no Docker daemon listens on the socket" in await reach_error(f"unix://{tmp_path}/s")
 
 
-async def test_another_host_that_refuses_is_told_with_the_setting() -> None:
+async def test_another_host_that_refuses_is_reported_with_the_setting() -> None:
     assert "check compute.docker.host and DOCKER_HOST" in await reach_error("tcp://127.0.0.1:9")
 
 
@@ -90,7 +90,7 @@ def test_a_denied_permission_is_reported_for_every_user() -> None:
     assert "group_add" in error.hint
 
 
-def test_another_failure_of_a_socket_is_told_with_the_setting() -> None:
+def test_another_failure_of_a_socket_is_reported_with_the_setting() -> None:
     error = connection_error(ValueError("odd"), "unix:///run/docker.sock")
 
     assert "check compute.docker.host" in error.hint

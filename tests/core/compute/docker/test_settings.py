@@ -5,11 +5,11 @@ import pytest
 from landlord_engines_core.compute import docker
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.errors import SettingsError
-from landlord_test_target.compute_engines import docker_engine, docker_settings, read
+from landlord_test_target.compute_engines import docker_engine, docker_settings, read_section
 
 
 def test_without_settings_the_local_daemon_is_used_and_nothing_is_allowed() -> None:
-    section = read(docker.factory, {})
+    section = read_section(docker.factory, {})
     settings: DockerSettings = section.settings
 
     assert settings == DockerSettings()
@@ -31,7 +31,7 @@ def test_a_settings_section_of_landlords_worker_is_accepted_unchanged() -> None:
 
     defaults = {"image": "nginx:latest", "env": {"A": "b"}}
 
-    assert read(docker.factory, section).settings == DockerSettings()
+    assert read_section(docker.factory, section).settings == DockerSettings()
     assert docker_engine(section).config_defaults() == defaults
 
 
@@ -92,14 +92,14 @@ def test_times_are_durations_and_bare_numbers_are_seconds() -> None:
 def test_variables_of_docker_override_the_file_and_not_variables_of_the_worker(
     environment: Mapping[str, str], host: str
 ) -> None:
-    section = read(docker.factory, {"host": "tcp://file"}, environment)
+    section = read_section(docker.factory, {"host": "tcp://file"}, environment)
 
     assert section.settings.host == host
 
 
 def test_dockers_own_clients_take_any_text_for_a_yes() -> None:
     environment = {"DOCKER_TLS_VERIFY": "0", "DOCKER_CERT_PATH": "/certificates"}
-    settings = read(docker.factory, {}, environment).settings
+    settings = read_section(docker.factory, {}, environment).settings
 
     assert settings.tls_verify is True
     assert settings.cert_path == "/certificates"

@@ -204,7 +204,7 @@ async def test_a_missing_permission_is_named(
         ("UnrecognizedClientException", "credentials"),
     ],
 )
-async def test_any_other_refusal_is_told_by_its_code_alone(
+async def test_any_other_refusal_is_reported_by_its_code_alone(
     aws: AnsweringServer, engine: EcsCompute, code: str, hint: str
 ) -> None:
     aws.add_answers("DescribeServices", MISSING)
@@ -356,7 +356,7 @@ async def test_an_update_sends_only_the_differences(
     }
 
 
-async def test_a_failed_rollout_after_a_request_that_cannot_be_undone_is_told(
+async def test_a_failed_rollout_after_a_request_that_cannot_be_undone_is_reported(
     aws: AnsweringServer, engine: EcsCompute
 ) -> None:
     without_breaker = {**SERVICE, "deploymentConfiguration": {}}

@@ -59,11 +59,11 @@ async def confirm_job_is_alive() -> None:
     """Confirm that the job is alive, without an error."""
 
 
-def ask_that_raises(error: Exception) -> Callable[[], Awaitable[object]]:
-    async def ask() -> None:
+def confirm_that_raises(error: Exception) -> Callable[[], Awaitable[object]]:
+    async def confirm_job() -> None:
         raise error
 
-    return ask
+    return confirm_job
 
 
 async def run_in_step(
@@ -163,7 +163,7 @@ async def test_a_process_that_was_frozen_changes_nothing_for_an_ended_job(
     work = engine.destroy("one", spec.location) if act == "delete" else engine.update(spec)
 
     with pytest.raises(type(error)):
-        await run_in_step(ecs, work, ask_that_raises(error))
+        await run_in_step(ecs, work, confirm_that_raises(error))
 
     assert set(calls) == {"DescribeServices"}
 

@@ -189,7 +189,7 @@ async def test_a_service_that_does_not_become_steady_is_no_success(
         await tenant.job("provision", ecs.aws.config(desired_count=2))
 
 
-async def test_a_rollout_that_failed_is_told_with_ecs_reason(ecs: Ecs, tenant: Tenant) -> None:
+async def test_a_rollout_that_failed_is_reported_with_ecs_reason(ecs: Ecs, tenant: Tenant) -> None:
     config = ecs.aws.config()
 
     def reached(point: str) -> None:

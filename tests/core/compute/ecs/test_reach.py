@@ -9,7 +9,7 @@ async def test_reach_returns_the_account_from_sts(ecs: Ecs) -> None:
     assert await ecs.engine.reach() == "AWS account 123456789012"
 
 
-async def test_a_worker_without_credentials_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_without_credentials_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")

@@ -196,7 +196,7 @@ async def test_a_failure_of_an_earlier_rollout_is_not_attributed_to_this_one(
     assert update.service.task_definition == update.spec.config["task_definition_arn"]
 
 
-async def test_a_first_rollout_that_fails_is_told_and_an_update_repairs_it(
+async def test_a_first_rollout_that_fails_is_reported_and_an_update_repairs_it(
     update: UpdateOfService,
 ) -> None:
     fail_rollout(update.service, REASON)

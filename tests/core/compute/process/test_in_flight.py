@@ -226,7 +226,7 @@ async def test_a_delete_on_another_worker_waits_for_the_request_of_a_cancelled_j
 async def test_a_process_that_was_frozen_changes_nothing_for_an_ended_job(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    async def ask() -> None:
+    async def confirm_job() -> None:
         raise error
 
     tenants_mark = create_mark()
@@ -239,7 +239,7 @@ async def test_a_process_that_was_frozen_changes_nothing_for_an_ended_job(
         spec(answering_server(tenants_mark), "another"),
     ):
         with pytest.raises(type(error)):
-            await update_in_step(engine, next_spec, ask)
+            await update_in_step(engine, next_spec, confirm_job)
 
     assert [process.pid for process in find_processes(tenants_mark)] == pids
     await wait_serves(engine, tenants_mark, first)
@@ -252,7 +252,7 @@ async def test_a_younger_job_ends_a_switch_without_a_rollback_and_its_version_se
     await provision_first(engine, tenants_mark)
     lost: list[str] = []
 
-    async def ask() -> None:
+    async def confirm_job() -> None:
         if lost:
             raise Superseded("a younger job")
 
@@ -263,7 +263,7 @@ async def test_a_younger_job_ends_a_switch_without_a_rollback_and_its_version_se
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
     elder = spec(answering_server(tenants_mark, status=204))
     with pytest.raises(Superseded):
-        await update_in_step(attrs.evolve(engine, reached=reached), elder, ask)
+        await update_in_step(attrs.evolve(engine, reached=reached), elder, confirm_job)
     assert find_processes(tenants_mark) == []
 
     younger = spec(answering_server(tenants_mark, status=202))

@@ -34,7 +34,7 @@ async def test_a_lock_is_held_while_any_process_has_it_open(tmp_path: Path) -> N
     os.close(inherited)
 
 
-async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+async def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         await try_lock(tmp_path / "none" / "lock")
 

@@ -63,7 +63,7 @@ def test_the_port_that_the_tenants_own_process_has_is_kept(tmp_path: Path, used_
     assert tenant.claim_fixed(used_port, current=used_port) == used_port
 
 
-def test_a_range_that_is_used_up_is_told(tmp_path: Path, one_port: Ports) -> None:
+def test_a_range_that_is_used_up_is_reported(tmp_path: Path, one_port: Ports) -> None:
     claims(tmp_path, "a", one_port).claim_free(0, current=0)
 
     with pytest.raises(ComputeUnavailable, match="no port is free"):

@@ -45,14 +45,16 @@ def test_a_path_that_no_system_accepts_is_reported(tmp_path: Path) -> None:
         check_folder(tmp_path / ("x" * 300))
 
 
-def test_a_read_only_file_system_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_file_system_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
 
     with pytest.raises(ComputeUnavailable, match="is on a read-only file system"):
         check_folder(tmp_path)
 
 
-def test_a_folder_that_may_not_be_written_is_told(
+def test_a_folder_that_may_not_be_written_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def deny_access(*_: object, **__: object) -> bool:
@@ -67,7 +69,7 @@ def test_a_folder_that_may_not_be_written_is_told(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("below", ["", "tenants"])
-def test_a_folder_of_somebody_else_is_told_with_the_uid(shared_path: Path, below: str) -> None:
+def test_a_folder_of_somebody_else_is_reported_with_the_uid(shared_path: Path, below: str) -> None:
     closed = shared_path / "closed"
     closed.mkdir(mode=0o755)
 

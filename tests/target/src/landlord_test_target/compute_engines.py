@@ -20,7 +20,7 @@ class _Nothing:
     """A worker engine's section without keys."""
 
 
-def read(
+def read_section(
     factory: ComputeEngineFactory,
     section: Mapping[str, object],
     environment: Mapping[str, str] | None = None,
@@ -37,35 +37,37 @@ def read(
         flags={},
         compute_type=lambda _: factory.settings_type,
     )
-    own_section = sources.load("own", _Nothing).settings.compute[factory.info.name]
-    check_section(own_section.settings)
-    return own_section
+    settings_and_defaults = sources.load("own", _Nothing).settings.compute[factory.info.name]
+    check_section(settings_and_defaults.settings)
+    return settings_and_defaults
 
 
-def make(factory: ComputeEngineFactory, section: Mapping[str, object]) -> Any:
+def make_compute_engine(factory: ComputeEngineFactory, section: Mapping[str, object]) -> Any:
     """Make an engine, whose threads are the event loop's."""
-    own_section = read(factory, section)
+    settings_and_defaults = read_section(factory, section)
     context = ComputeContext(
-        settings=own_section.settings, defaults=own_section.defaults, logger=RecordingLogger()
+        settings=settings_and_defaults.settings,
+        defaults=settings_and_defaults.defaults,
+        logger=RecordingLogger(),
     )
     return factory.create_engine(context)
 
 
 def docker_settings(section: Mapping[str, object]) -> DockerSettings:
-    settings: DockerSettings = read(docker.factory, section).settings
+    settings: DockerSettings = read_section(docker.factory, section).settings
     return settings
 
 
 def docker_engine(section: Mapping[str, object], *, reached: Failpoint = pass_by) -> DockerCompute:
-    engine: DockerCompute = make(docker.factory, section)
+    engine: DockerCompute = make_compute_engine(docker.factory, section)
     return attrs.evolve(engine, reached=reached)
 
 
 def ecs_engine(section: Mapping[str, object]) -> EcsCompute:
-    engine: EcsCompute = make(ecs.factory, section)
+    engine: EcsCompute = make_compute_engine(ecs.factory, section)
     return engine
 
 
 def process_engine(section: Mapping[str, object]) -> ProcessCompute:
-    engine: ProcessCompute = make(process.factory, section)
+    engine: ProcessCompute = make_compute_engine(process.factory, section)
     return engine

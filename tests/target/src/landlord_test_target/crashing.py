@@ -25,7 +25,7 @@ from landlord_engines_core.compute import (
 from landlord_engines_core.compute.process import ProcessCompute
 from landlord_engines_core.compute.process.settings import ProcessSettings
 from landlord_test_target import crashing_runner
-from landlord_test_target.compute_engines import make
+from landlord_test_target.compute_engines import make_compute_engine
 from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 
@@ -71,7 +71,7 @@ async def _run_all_jobs(
     settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]
 ) -> None:
     tenants = build_tenant_jobs(
-        ("process", make(factory, settings)), health_timeout=20.0, step_timeout=60.0
+        ("process", make_compute_engine(factory, settings)), health_timeout=20.0, step_timeout=60.0
     )
     for number, body in enumerate(bodies):
         answer = await tenants.run(json.dumps(body).encode(), InMemorySteps(str(number)))

@@ -68,14 +68,14 @@ class Receiver:
         """Wait for a span with this name and these attributes, whose dots are underscores here."""
         expected = {key.replace("_", ".", 1): value for key, value in attributes.items()}.items()
 
-        async def look() -> Sequence[ReceivedSpan]:
+        async def find_spans() -> Sequence[ReceivedSpan]:
             return [
                 span
                 for span in self.spans
                 if span.name == name and expected <= span.attributes.items()
             ]
 
-        return (await wait_for(look))[0]
+        return (await wait_for(find_spans))[0]
 
 
 @contextmanager

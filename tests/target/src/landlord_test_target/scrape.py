@@ -13,10 +13,10 @@ def samples(text: str) -> Mapping[str, float]:
     return {name.removeprefix(PREFIX): float(value) for name, value in pairs}
 
 
-def states(text: str, of: str) -> list[str]:
+def current_states(text: str, gauge: str) -> list[str]:
     """List the states whose gauge is 1; normally exactly one."""
     gauges = samples(text).items()
-    return [name.split('"')[1] for name, value in gauges if name.startswith(f"{of}{{") and value]
+    return [name.split('"')[1] for name, value in gauges if name.startswith(f"{gauge}{{") and value]
 
 
 def read_samples(families: Families) -> Mapping[str, float]:

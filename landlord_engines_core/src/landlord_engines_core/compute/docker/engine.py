@@ -98,11 +98,11 @@ class DockerCompute(ComputeEngine):
 
     async def inspect(self, tenant: str, location: str) -> Observation:  # noqa: ARG002  # as above
         """Observe the tenant's containers."""
-        containers = await self._find(tenant)
+        containers = await self._find_containers(tenant)
         container = containers.current or containers.replacement
         if container is None:
             return Observation(state=ResourceState.MISSING)
-        health = await self._judge(containers, container, tenant)
+        health = await self._judge_containers(containers, container, tenant)
         observation = Observation(
             state=health.state,
             config_hash=container.config_hash,
@@ -116,7 +116,7 @@ class DockerCompute(ComputeEngine):
 
     async def matches(self, spec: ComputeSpec) -> bool:
         """Return whether a container of Landlord's Go worker equals what ``spec`` creates."""
-        containers, config = await self._find(spec.tenant), self._read(spec.config)
+        containers, config = await self._find_containers(spec.tenant), self._read(spec.config)
         container = containers.current
         if container is None or container.config_hash or config.remove_volumes:
             return False
@@ -143,7 +143,7 @@ class DockerCompute(ComputeEngine):
         existed = False
         begin_observation()
         for _ in range(_ATTEMPTS):
-            containers = await self._find(tenant)
+            containers = await self._find_containers(tenant)
             if not containers.all:
                 return await remove_noted_volumes(self._client, tenant) or existed
             existed = True
@@ -168,7 +168,7 @@ class DockerCompute(ComputeEngine):
         restoration = Restoration(
             client=self._client,
             settings=self.settings,
-            observed=await self._find(tenant),
+            observed=await self._find_containers(tenant),
             name=current_name(self.settings.label_prefix, tenant),
             reached=self.reached,
         )
@@ -182,7 +182,7 @@ class DockerCompute(ComputeEngine):
         reconciliation = Reconciliation(
             client=self._client,
             settings=self.settings,
-            observed=await self._find(spec.tenant),
+            observed=await self._find_containers(spec.tenant),
             spec=spec,
             config=config,
             reached=self.reached,
@@ -194,10 +194,10 @@ class DockerCompute(ComputeEngine):
         check_policy(config, typed, self.settings.policy, self.settings.host)
         return typed
 
-    async def _find(self, tenant: str) -> TenantContainers:
+    async def _find_containers(self, tenant: str) -> TenantContainers:
         return await find_containers(self._client, self.settings.label_prefix, tenant)
 
-    async def _judge(
+    async def _judge_containers(
         self, containers: TenantContainers, container: Container, tenant: str
     ) -> Health:
         if containers.replacement is not None or containers.orphans:

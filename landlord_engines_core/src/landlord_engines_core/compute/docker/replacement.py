@@ -59,7 +59,7 @@ class Replacement:
             NotFound: One of the containers is gone.
             Conflict: Another worker starts or stops one of them.
         """
-        return await switch(self._go_forward, self._go_back, longest=self._longest)
+        return await switch(self._go_forward, self._go_back, longest=self._longest_switch)
 
     async def undo(self) -> None:
         """Stop the next container and start the previous one again.
@@ -68,7 +68,7 @@ class Replacement:
             NotFound: The previous container is gone.
         """
         # A cancellation repeats the same function, which is what a cancelled `undo` still has to do.
-        await switch(self._go_back, self._go_back, longest=self._longest)
+        await switch(self._go_back, self._go_back, longest=self._longest_switch)
 
     async def wait_decided(self) -> Health:
         """Wait until the next container is healthy or has failed, within the health timeout.
@@ -96,7 +96,7 @@ class Replacement:
         return health
 
     @property
-    def _longest(self) -> float:
+    def _longest_switch(self) -> float:
         # A stop, a start and the wait for health, and after a cancellation the switch back.
         request = self.settings.request_timeout + self.settings.stop_timeout
         return 2 * request + self.settings.health_timeout + longest_carry(self.settings)

@@ -109,16 +109,16 @@ def check_creation(subject: Subject, configs: Configs) -> str:
     """SET-2."""
     del configs
     _, factory = load_compute_engine(subject.name)
-    told = []
+    results = []
     for section in ({}, subject.settings):
         try:
             create_engine(factory, section, Lines())
-            told.append("created")
+            results.append("created")
         except (SettingsError, ComputeRefused):
-            told.append("refused")
+            results.append("refused")
         except Exception as error:
             raise RuleBroken(f"create_engine raised {type(error).__name__}") from error
-    return f"without settings: {told[0]}, with the suite's: {told[1]}"
+    return f"without settings: {results[0]}, with the suite's: {results[1]}"
 
 
 def check_host_state(subject: Subject, configs: Configs) -> str:
@@ -145,8 +145,8 @@ def check_hashes(bench: ComputeBench) -> None:
     tenant = bench.tenant()
     acts = (bench.act("provision", tenant), bench.act("healthy", tenant))
     made, seen = bench.run(*acts).results
-    wanted = config_hash(acts[0].config)
-    if seen.config_hash != wanted or seen.resource_ids != made.resource_ids:
+    expected_hash = config_hash(acts[0].config)
+    if seen.config_hash != expected_hash or seen.resource_ids != made.resource_ids:
         raise bench.broken(f"the resource is {seen.state} with the hash {seen.config_hash!r}")
     bench.run(bench.act("destroy", tenant))
 

@@ -12,7 +12,7 @@ import attrs
 
 from landlord_engines_core.conformance.children import Child, start_child
 from landlord_engines_core.conformance.live.jobs import digest
-from landlord_engines_core.conformance.live.ledger import Entry, Ledger, tell_story
+from landlord_engines_core.conformance.live.ledger import Entry, Ledger, render_story
 from landlord_engines_core.conformance.live.scripts import Script
 from landlord_engines_core.conformance.live.worker import WorkerOptions, run_worker
 from landlord_engines_core.conformance.settings import load_settings
@@ -34,7 +34,7 @@ LONGEST_END = 5.0
 _REFUSED = 5
 """The exit code of a worker that the engine refuses."""
 
-_LOOK = 0.02
+_PAUSE = 0.02
 """Seconds between two looks at the ledger: a file announces nothing."""
 
 
@@ -138,26 +138,26 @@ class Bench:
     ) -> PolledExecution:
         """Wait until Landlord would read one of these states."""
 
-        async def look() -> PolledExecution | None:
+        async def check() -> PolledExecution | None:
             polled = await self.poll(job)
             if polled.state.has_ended and polled.state not in states:
                 raise self.broken(f"job {job} is read as {polled.state}, and not as {names}")
             return polled if polled.state in states else None
 
         names = " or ".join(states)
-        return await self.wait(look, f"job {job} was not read as {names}", within)
+        return await self.wait(check, f"job {job} was not read as {names}", within)
 
     async def wait_event(
         self, *events: str, job: str = "", count: int = 1, within: float | None = None
     ) -> list[Entry]:
         """Wait until the ledger has so many of these events."""
 
-        async def look() -> list[Entry] | None:
+        async def check() -> list[Entry] | None:
             entries = self.ledger.read(*events, job=job)
             return entries if len(entries) >= count else None
 
-        what = f"{' or '.join(events)!r} of job {job} did not come {count} times"
-        return await self.wait(look, what, within)
+        problem = f"{' or '.join(events)!r} of job {job} did not come {count} times"
+        return await self.wait(check, problem, within)
 
     async def wait_ended(self, *jobs: str, within: float | None = None) -> None:
         """Wait until these jobs have succeeded."""
@@ -165,41 +165,41 @@ class Bench:
             await self.wait_polled(job, PolledState.SUCCEEDED, within=within)
 
     async def wait(
-        self, look: Callable[[], Awaitable[T | None]], what: str, within: float | None = None
+        self, check: Callable[[], Awaitable[T | None]], problem: str, within: float | None = None
     ) -> T:
-        """Look again and again until there is something.
+        """Await ``check()`` repeatedly until its result is not None, and return that result.
 
         Raises:
-            RuleBroken: There was nothing in time; with the story.
+            RuleBroken: No result came in time. The error has the story.
         """
         within = self.patience if within is None else within
         until = asyncio.get_running_loop().time() + within
-        while (found := await look()) is None:
+        while (result := await check()) is None:
             if asyncio.get_running_loop().time() > until:
-                raise self.broken(f"{what} within {within:g} s")
-            await asyncio.sleep(_LOOK)
-        return found
+                raise self.broken(f"{problem} within {within:g} s")
+            await asyncio.sleep(_PAUSE)
+        return result
 
     async def wait_exit(self, worker: LiveWorker, within: float | None = None) -> int:
         """Wait for the end of a worker, and return its exit code."""
 
-        async def look() -> int | None:
+        async def check() -> int | None:
             return worker.child.process.exitcode
 
-        return await self.wait(look, f"worker {worker.number} did not end", within)
+        return await self.wait(check, f"worker {worker.number} did not end", within)
 
-    def require(self, what: str, *, holds: bool) -> None:
-        """Break the rule, with these words, unless a condition holds."""
+    def require(self, problem: str, *, holds: bool) -> None:
+        """Raise RuleBroken with this problem unless the condition holds."""
         if not holds:
-            raise self.broken(what)
+            raise self.broken(problem)
 
-    def broken(self, what: str, worker: LiveWorker | None = None) -> RuleBroken:
-        """Tell what broke the rule, with the story."""
+    def broken(self, problem: str, worker: LiveWorker | None = None) -> RuleBroken:
+        """Build the error for a broken rule, with the story."""
         log = []
         if worker is not None:
             text = (worker.child.folder / "log").read_text(errors="replace")
             log = [f"log: {line}" for line in text.splitlines()[-10:]]
-        return RuleBroken(what, *tell_story(self.ledger.read()), *log)
+        return RuleBroken(problem, *render_story(self.ledger.read()), *log)
 
     def stop_all(self) -> None:
         """End all workers at once, as a second signal does, and kill those that stay."""
@@ -227,11 +227,11 @@ class Bench:
         return worker
 
     async def _wait_up(self, worker: LiveWorker) -> None:
-        async def look() -> bool | None:
-            up = [e for e in self.ledger.read("registered") if e.pid == worker.child.pid]
-            return True if up or worker.has_ended else None
+        async def check() -> bool | None:
+            registrations = [e for e in self.ledger.read("registered") if e.pid == worker.child.pid]
+            return True if registrations or worker.has_ended else None
 
-        await self.wait(look, f"worker {worker.number} was not registered")
+        await self.wait(check, f"worker {worker.number} was not registered")
 
 
 @asynccontextmanager

@@ -138,8 +138,8 @@ async def check_growing_pauses(bench: Bench) -> str:
     await bench.dispatch(Script(job="a", tenant="t", fail=("transient",) * 3))
     pauses = await _measure_pauses(bench, 3)
     if pauses[0] < FIRST_PAUSE or pauses[2] < 1.5 * pauses[0]:
-        raise bench.broken(f"the pauses do not grow from 0.5 s: {_show(pauses)}")
-    return _show(pauses)
+        raise bench.broken(f"the pauses do not grow from 0.5 s: {_format_pauses(pauses)}")
+    return _format_pauses(pauses)
 
 
 async def check_retry_after(bench: Bench) -> str:
@@ -149,12 +149,14 @@ async def check_retry_after(bench: Bench) -> str:
     return await _check_pauses(bench, [2.0, 0.3])
 
 
-async def _check_pauses(bench: Bench, wanted: list[float]) -> str:
-    pauses = await _measure_pauses(bench, len(wanted))
-    for pause, named in zip(pauses, wanted, strict=True):
+async def _check_pauses(bench: Bench, expected_pauses: list[float]) -> str:
+    pauses = await _measure_pauses(bench, len(expected_pauses))
+    for pause, named in zip(pauses, expected_pauses, strict=True):
         if not PUNCTUAL * named <= pause <= named + LATENESS:
-            raise bench.broken(f"the pauses are {_show(pauses)}, and retry_after {_show(wanted)}")
-    return _show(pauses)
+            raise bench.broken(
+                f"the pauses are {_format_pauses(pauses)}, and retry_after {_format_pauses(expected_pauses)}"
+            )
+    return _format_pauses(pauses)
 
 
 async def _measure_pauses(bench: Bench, count: int) -> list[float]:
@@ -165,7 +167,7 @@ async def _measure_pauses(bench: Bench, count: int) -> list[float]:
     return [min(at for at in begins if at > failure.at) - failure.at for failure in failures]
 
 
-def _show(pauses: list[float]) -> str:
+def _format_pauses(pauses: list[float]) -> str:
     return ", ".join(f"{pause:.2f} s" for pause in pauses)
 
 
@@ -175,8 +177,8 @@ async def check_step_value(bench: Bench) -> None:
     await bench.dispatch(Script(job="a", tenant="t"))
     await bench.wait_ended("a")
     ended = {e.facts["step"]: e.facts["value"] for e in bench.ledger.read("action ends")}
-    got = {e.facts["step"]: e.facts["value"] for e in bench.ledger.read("step")}
-    if ended != got:
+    facts_by_step = {e.facts["step"]: e.facts["value"] for e in bench.ledger.read("step")}
+    if ended != facts_by_step:
         raise bench.broken("a step returned another value than its action")
 
 
@@ -214,20 +216,20 @@ async def check_random_kills(bench: Bench) -> str:
         bench.workers[-1].child.process.join()
         await bench.start()
     await _restart_until_ended(bench, jobs)
-    return f"killed after {_show(after)}"
+    return f"killed after {_format_pauses(after)}"
 
 
 async def _restart_until_ended(bench: Bench, jobs: list[str]) -> None:
     """Start the worker again whenever it has died, until the jobs have succeeded."""
 
-    async def look() -> bool | None:
+    async def check() -> bool | None:
         if bench.workers[-1].has_ended:
             bench.ledger.write("worker died")
             await bench.start()
         states = [(await bench.poll(job)).state for job in jobs]
         return True if set(states) == {PolledState.SUCCEEDED} else None
 
-    await bench.wait(look, f"not all of the jobs {', '.join(jobs)} ended", 2 * bench.patience)
+    await bench.wait(check, f"not all of the jobs {', '.join(jobs)} ended", 2 * bench.patience)
     await _expect_ends(bench, jobs)
 
 

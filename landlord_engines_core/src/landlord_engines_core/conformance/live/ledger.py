@@ -9,10 +9,10 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Entry", "Ledger", "tell_story"]
+__all__ = ["Entry", "Ledger", "render_story"]
 
-LONGEST_STORY = 60
-"""The last events that a story tells."""
+MAX_EVENTS = 60
+"""The maximum number of events in a story, counted from the last."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,14 +71,14 @@ class Ledger:
             yield from (Entry(**json.loads(line)) for line in lines)
 
 
-def tell_story(entries: Iterable[Entry]) -> list[str]:
-    """Tell events as lines, with the seconds since the first one."""
-    told = sorted(entries, key=lambda entry: entry.at)
-    first = told[0].at if told else 0.0
-    return [_tell(entry, entry.at - first) for entry in told[-LONGEST_STORY:]]
+def render_story(entries: Iterable[Entry]) -> list[str]:
+    """Render events as lines, each with the seconds since the first event."""
+    events = sorted(entries, key=lambda entry: entry.at)
+    first = events[0].at if events else 0.0
+    return [_render_entry(entry, entry.at - first) for entry in events[-MAX_EVENTS:]]
 
 
-def _tell(entry: Entry, after: float) -> str:
+def _render_entry(entry: Entry, after: float) -> str:
     who = f"worker {entry.worker}" if entry.worker >= 0 else "test"
     facts = " ".join(f"{key}={value}" for key, value in entry.facts.items())
     job = f" of job {entry.job}" if entry.job else ""

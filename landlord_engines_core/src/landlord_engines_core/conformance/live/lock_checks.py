@@ -23,7 +23,7 @@ FOLLOW_UP = 1.5
 """Seconds until the follow-up of a resync."""
 
 PUNCTUAL = 0.9
-"""The part of a pause that has to pass: clocks differ a little."""
+"""The minimum share of a pause that has to pass, because clocks differ a little."""
 
 _ENDED = (PolledState.SUCCEEDED, PolledState.FAILED)
 
@@ -125,7 +125,7 @@ async def check_end_is_durable(bench: Bench) -> None:
 
 
 async def _read_record(bench: Bench) -> Entry:
-    """Return what the next job of the tenant finds in the record, with a new worker."""
+    """Return the event in which the tenant's next job, on a new worker, acquires the lock and reads the record."""
     await bench.start()
     await bench.dispatch(Script(job="next", tenant="t"))
     await bench.wait_ended("next")
@@ -139,12 +139,12 @@ async def check_late_request(bench: Bench) -> str:
     await bench.wait_event("freeze at", job="a")
     await bench.kill("a")
     await bench.dispatch(Script(job="b", tenant="t", operation="delete"))
-    told = await _outlast(bench, frozen, "b")
+    observed = await _run_during_freeze(bench, frozen, "b")
     await bench.wait_ended("b")
     await bench.wait_event("attempt ends", "refused", "cancelled", job="a")
     if bench.ledger.read("request", job="a"):
         raise bench.broken("a killed job sent a request after it had been frozen")
-    return told
+    return observed
 
 
 async def check_stall(bench: Bench) -> str:
@@ -152,29 +152,31 @@ async def check_stall(bench: Bench) -> str:
     frozen = await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", freeze="applying"))
     await bench.wait_event("freeze at", job="a")
-    told = await _outlast(bench, frozen, "a")
+    observed = await _run_during_freeze(bench, frozen, "a")
     await bench.wait_ended("a")
-    # The frozen attempt has had its time to do harm.
+    # A wrong engine would let the frozen attempt send its request in this second.
     await asyncio.sleep(1.0)
     requests = bench.ledger.read("request", job="a")
     late = [entry for entry in requests if entry.pid == frozen.child.pid]
     if late and len(requests) > 1:
         raise bench.broken("an attempt continued beside its successor after it had been frozen")
-    return told
+    return observed
 
 
-async def _outlast(bench: Bench, frozen: LiveWorker, job: str) -> str:
-    """Let another worker do a job while one is frozen for longer than a lease, then thaw that one."""
+async def _run_during_freeze(bench: Bench, frozen: LiveWorker, job: str) -> str:
+    """Wait until another worker has run a job, or for longer than a lease, and thaw the frozen worker."""
     second = await bench.start_second()
-    wanted = bench.wait_polled(job, *_ENDED, within=FROZEN) if second else asyncio.sleep(FROZEN)
-    by = "another worker did the job meanwhile" if second else "the only worker was frozen"
+    end_or_freeze = (
+        bench.wait_polled(job, *_ENDED, within=FROZEN) if second else asyncio.sleep(FROZEN)
+    )
+    observed = "another worker did the job meanwhile" if second else "the only worker was frozen"
     try:
-        await wanted
+        await end_or_freeze
     except RuleBroken:
-        by = "the job waited for the worker"
-    bench.ledger.write("goes on", after=by)
+        observed = "the job waited for the worker"
+    bench.ledger.write("goes on", after=observed)
     frozen.signal(signal.SIGCONT)
-    return by
+    return observed
 
 
 async def check_resync(bench: Bench) -> str:
@@ -193,12 +195,12 @@ async def check_follow_up(bench: Bench) -> str:
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", follow_up=FOLLOW_UP))
 
-    async def look() -> list[Entry] | None:
+    async def check() -> list[Entry] | None:
         begins = bench.ledger.read("resync begins", job="a")
         ended = [e for e in bench.ledger.read("resync ends") if e.facts["end"] == "returned"]
         return begins if ended and begins[-1].at > ended[0].at else None
 
-    begins = await bench.wait(look, "the follow-up of a resync was not called")
+    begins = await bench.wait(check, "the follow-up of a resync was not called")
     again = next((entry for entry in begins if entry.facts["last"]), None)
     if again is None:
         raise bench.broken("the follow-up of a resync was called with another job")
@@ -238,13 +240,13 @@ async def check_modes(bench: Bench) -> str:
     await bench.start()
     await bench.dispatch(Script(job="a", tenant=CANARY))
     await bench.wait_ended("a")
-    found = [path for path in sorted(bench.data.rglob("*")) if _holds_canary(path)]
-    open_files = [path for path in found if S_IMODE(path.stat().st_mode) & OTHERS]
+    files = [path for path in sorted(bench.data.rglob("*")) if _holds_canary(path)]
+    open_files = [path for path in files if S_IMODE(path.stat().st_mode) & OTHERS]
     if open_files:
         raise bench.broken(
             f"others may read files with jobs: {', '.join(path.name for path in open_files)}"
         )
-    return f"files with jobs: {', '.join(path.name for path in found) or 'none'}"
+    return f"files with jobs: {', '.join(path.name for path in files) or 'none'}"
 
 
 def _holds_canary(path: Path) -> bool:

@@ -1,7 +1,8 @@
 """The tenants of a soak and their operations: equal in every run, and steady after four rounds.
 
-Each round visits every tenant once. A life has four visits, and then another life begins in its place.
-The first lives are shorter, so that in each round a quarter of the tenants ends and another begins.
+Each round visits every tenant once. A tenant's lifetime has four visits. Then
+another lifetime begins under the same number. The first lifetimes are shorter, so that a quarter of the
+tenants ends in each round and as many begin.
 """
 
 from collections.abc import Iterator
@@ -10,19 +11,19 @@ from uuid import UUID, uuid5
 
 import attrs
 
-__all__ = ["Tenant", "all_tenants"]
+__all__ = ["Tenant", "create_tenants"]
 
-LIVES = (
+LIFETIMES = (
     ("create", "update", "repeat", "delete"),
-    ("create", "hold", "remake", "delete"),
+    ("create", "hold", "recreate", "delete"),
     ("create", "drift", "update", "archive"),
 )
-"""The visits of a life.
+"""The operations of a lifetime, one for each visit.
 
 create, update, delete: One job each.
 repeat: A job with the current configuration.
 hold: A held job, which Landlord kills when the configuration changes, and the next job.
-remake: A delete, and at once a job that creates the tenant again.
+recreate: A delete, and immediately a job that creates the tenant again.
 drift: An update, and right after it another desired configuration, which the resync applies.
 archive: A delete of an archived tenant, after which a new tenant takes its number.
 """
@@ -40,39 +41,39 @@ class Tenant:
         number: The tenant's number.
         key: The tenant's current id.
         version: The version of the last desired configuration.
-        lives: Whether the tenant has a resource, and so a state in its lock.
+        has_resource: Whether the tenant has a resource, and so a state in its lock.
     """
 
     number: int
     key: str = ""
     version: int = 0
-    lives: bool = False
-    _ahead: Iterator[str] = attrs.field(init=False)
+    has_resource: bool = False
+    _next_visits: Iterator[str] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Begin the first life."""
+        """Begin the first lifetime."""
         self.key = self._key(0)
-        self._ahead = self._visits()
+        self._next_visits = self._visits()
 
-    def next(self) -> str:
-        """Return the operation of the next visit; empty before the tenant's birth."""
-        return next(self._ahead)
+    def next_visit(self) -> str:
+        """Return the operation of the next visit; empty before the tenant exists."""
+        return next(self._next_visits)
 
     def _visits(self) -> Iterator[str]:
-        skipped = self.number // len(LIVES) % LENGTH
+        skipped = self.number // len(LIFETIMES) % LENGTH
         for number in count():
-            life = LIVES[(self.number + number) % len(LIVES)]
+            lifetime = LIFETIMES[(self.number + number) % len(LIFETIMES)]
             if number:
-                yield from life
+                yield from lifetime
             else:
-                yield from ("create", *life[skipped + 1 :]) if skipped < LENGTH - 1 else ("",)
-            if life[-1] == "archive":
+                yield from ("create", *lifetime[skipped + 1 :]) if skipped < LENGTH - 1 else ("",)
+            if lifetime[-1] == "archive":
                 self.key = self._key(number + 1)
 
     def _key(self, number: int) -> str:
         return str(uuid5(KEYS, f"{self.number} {number}"))
 
 
-def all_tenants(how_many: int) -> list[Tenant]:
+def create_tenants(how_many: int) -> list[Tenant]:
     """Create the tenants, which neither Landlord nor Restate knows yet."""
     return [Tenant(number=number) for number in range(how_many)]

@@ -3,7 +3,7 @@
 The difference to [`benchmarks.bare`][] is the cost of the guarantees. The service asks neither
 Landlord nor Restate, so a late job undoes a younger one. It keeps no history.
 
-    python -m benchmarks.least PORT ADMIN
+    python -m benchmarks.minimal PORT ADMIN
 """
 
 import asyncio
@@ -15,20 +15,20 @@ from restate import Context, ObjectContext, Service, VirtualObject
 
 from benchmarks.bare import AS_JSON, OPTIONS, Document, now, serve
 
-SERVICE = "Least"
+SERVICE = "Minimal"
 
 
-async def acquire(ctx: ObjectContext, me: str) -> None:
+async def acquire(ctx: ObjectContext, job_id: str) -> None:
     """Give the lock to a job once the holder has ended."""
     holder = await ctx.get("holder", type_hint=str)
     if holder:
         await ctx.attach_invocation(holder, type_hint=dict)
-    ctx.set("holder", me)
+    ctx.set("holder", job_id)
 
 
-async def complete(ctx: ObjectContext, me: str) -> None:
+async def complete(ctx: ObjectContext, job_id: str) -> None:
     """Free the lock, so that the next job does not wait for the end of this one."""
-    if await ctx.get("holder", type_hint=str) == me:
+    if await ctx.get("holder", type_hint=str) == job_id:
         ctx.set("holder", "")
 
 
@@ -47,20 +47,20 @@ def services() -> tuple[Service, VirtualObject]:
     jobs = Service(SERVICE, **OPTIONS)
 
     @lock.handler("acquire", ingress_private=True)
-    async def _acquire(ctx: ObjectContext, me: str) -> None:
-        await acquire(ctx, me)
+    async def _acquire(ctx: ObjectContext, job_id: str) -> None:
+        await acquire(ctx, job_id)
 
     @lock.handler("complete", ingress_private=True)
-    async def _complete(ctx: ObjectContext, me: str) -> None:
-        await complete(ctx, me)
+    async def _complete(ctx: ObjectContext, job_id: str) -> None:
+        await complete(ctx, job_id)
 
     @jobs.handler("execute")
     async def _execute(ctx: Context, job: Document) -> Document:
-        me, tenant = ctx.request().id, job["tenant_uuid"]
-        await ctx.object_call(_acquire, key=tenant, arg=me)
+        job_id, tenant = ctx.request().id, job["tenant_uuid"]
+        await ctx.object_call(_acquire, key=tenant, arg=job_id)
         applied = await ctx.run_typed("apply", partial(apply, resources, job), AS_JSON)
-        ctx.object_send(_complete, key=tenant, arg=me)
-        return {"execution_id": me, "state": "succeeded", "output": applied}
+        ctx.object_send(_complete, key=tenant, arg=job_id)
+        return {"execution_id": job_id, "state": "succeeded", "output": applied}
 
     return jobs, lock
 
