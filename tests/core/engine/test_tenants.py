@@ -60,11 +60,15 @@ def test_a_tenant_whose_last_job_did_not_do_what_was_asked_is_not_as_desired(out
 
 def test_the_last_placement_serves_the_tenant_and_each_one_counts_as_its_engine() -> None:
     record = Record(placements=(Placement("docker", "h1"), Placement("ecs", "c1")))
-    shown = TenantStatus(tenant="t", record=record)
+    status_on_two = TenantStatus(tenant="t", record=record)
 
-    assert shown.placement == Placement("ecs", "c1")
-    assert [shown.has_engine(engine) for engine in ("docker", "ecs", "mock")] == [True, True, False]
-    assert shown.is_known
+    assert status_on_two.placement == Placement("ecs", "c1")
+    assert [status_on_two.has_engine(engine) for engine in ("docker", "ecs", "mock")] == [
+        True,
+        True,
+        False,
+    ]
+    assert status_on_two.is_known
     assert status().placement is None
     assert not status().is_known
 

@@ -97,7 +97,7 @@ class TenantReader:
     ) -> list[TenantStatus]:
         """Describe tenants, and take their jobs out of ``jobs``."""
         of_tenant = {stored.tenant: jobs.pop(stored.tenant, ()) for stored in batch}
-        open_ids = {job.execution_id for found in of_tenant.values() for job in found}
+        open_ids = {job.execution_id for jobs_of_one in of_tenant.values() for job in jobs_of_one}
         holders = [stored.state.running_job() for stored in batch]
         missing = [holder for holder in holders if holder and holder not in open_ids]
         late = await self._read_holders(missing) if missing else {}
