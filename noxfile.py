@@ -26,7 +26,7 @@ DISTRIBUTIONS = (
     "landlord_engines_stepfunctions_stub",
 )
 CURRENT_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-PYTHONS = sorted({"3.11", "3.12", "3.13", CURRENT_PYTHON})
+PYTHONS = sorted({"3.11", "3.12", "3.13", "3.14", CURRENT_PYTHON})
 
 # npm fetches restate-server. Where the machine has no npm, the extra brings it in a wheel of Node.js.
 LOCAL = "" if shutil.which("npm") else "[local]"
@@ -37,6 +37,12 @@ CONTAINER = "[container]"
 # The extras of core, for its compute engines and for traces.
 ENGINES = "[docker,ecs,otel]"
 
+
+# The groups whose versions constraints.txt pins, which are all of them.
+PINNED_GROUPS = ("test", "lint", "types", "build", "bench", "deploy", "release")
+
+RELEASE_REQUIREMENTS = ROOT / "release" / "requirements.txt"
+"""What builds and checks a release, with hashes."""
 
 WHOLE = ("-m", "long or not long")
 """Has pytest take the long tests of a file, too."""
@@ -54,7 +60,7 @@ def install_editable(
 ) -> None:
     """Install all distributions, the examples, the package of the tests and a group of tools, editable."""
     core, restate, stub = (f"./{name}" for name in DISTRIBUTIONS)
-    examples = (f"./examples/{name}_engine" for name in ("direct", "folder", "sqlite"))
+    examples = (f"./examples/{name}_engine" for name in ("folder", "sqlite"))
     folders = (core + ENGINES, restate + extra, stub, *examples, "./tests/target")
     editable = (argument for folder in folders for argument in ("-e", folder))
     # Build isolation would create an environment for each of them, in 8 s of processor time.
@@ -268,20 +274,32 @@ def cluster(session: nox.Session) -> None:
 
 
 @nox.session
+def release(session: nox.Session) -> None:
+    """Build and check a release, up to the upload: `nox -s release`, or `-- v0.1.0` for a tag.
+
+    Not part of a plain run. The result is in dist/release. Only the latest commit is built.
+    """
+    session.install("--require-hashes", "--requirement", str(RELEASE_REQUIREMENTS))
+    shutil.rmtree(DIST / "release", ignore_errors=True)
+    session.run("python", "-m", "release", str(DIST / "release"), *session.posargs)
+
+
+@nox.session
 def pins(session: nox.Session) -> None:
-    """Renew constraints.txt: `nox -s pins`, not part of a plain run."""
+    """Renew constraints.txt and release/requirements.txt: `nox -s pins`, not part of a plain run."""
     session.install("uv")
+    compile_pins = ("uv", "pip", "compile", "--universal", "--python-version=3.11", "--quiet")
+    plain = ("--no-header", "--no-annotate", "--no-emit-index-url")
     sources = session.create_tmp() + "/sources.txt"
     extras = dict(zip(DISTRIBUTIONS, (ENGINES, "[container,local]", ""), strict=True))
     local = [f"{ROOT / name}{extra}" for name, extra in extras.items()]
     Path(sources).write_text("\n".join(local), encoding="utf-8")
-    groups = [f"--group={group}" for group in ("test", "lint", "types", "build", "bench", "deploy")]
-    compiled = session.run(
-        *("uv", "pip", "compile", "--universal", "--python-version=3.11", "--upgrade"),
-        *("--no-header", "--no-annotate", "--no-emit-index-url", "--quiet"),
-        *(sources, *groups),
-        silent=True,
-    )
+    groups = [f"--group={name}" for name in PINNED_GROUPS]
+    compiled = session.run(*compile_pins, *plain, "--upgrade", sources, *groups, silent=True)
     # Our own distributions appear as paths of this machine.
     kept = [line for line in str(compiled).splitlines() if "==" in line]
     (ROOT / "constraints.txt").write_text("\n".join([*kept, ""]), encoding="utf-8")
+    session.run(
+        *(*compile_pins, *plain, "--constraints=constraints.txt", "--generate-hashes"),
+        *("--group=release", f"--output-file={RELEASE_REQUIREMENTS}"),
+    )

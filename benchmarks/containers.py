@@ -11,7 +11,6 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
@@ -23,13 +22,11 @@ from landlord_engines_core.models import Record
 from landlord_engines_core.retries import retry
 from landlord_engines_core.tenants import TenantJobs
 from landlord_test_target.compute_engines import docker_engine
-from landlord_test_target.docker import WEB, make_images, run_command
+from landlord_test_target.docker import WEB, make_images, start_daemon
 from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 from landlord_test_target.waiting import free_port, wait_for
 
 __all__ = ["LONG", "SHORT", "Plan", "measure"]
-
-_DAEMON = Path(__file__).parents[1] / "tests" / "e2e" / "docker" / "daemon.sh"
 
 # It exits on SIGTERM, as a tenant's program should.
 _COMMAND = ["sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait"]
@@ -163,7 +160,7 @@ class Tenant:
 
 async def measure(plan: Plan) -> int:
     """Measure everything, print it as tables in Markdown, and return the exit code."""
-    run_command("sh", str(_DAEMON))
+    start_daemon()
     make_images()
     code = 0
     try:

@@ -1,12 +1,9 @@
 """The engines of this repository under the conformance kit; `nox -s conformance` keeps their reports."""
 
-import hashlib
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import attrs
 import pytest
 
 from landlord_engines_core.conformance import (
@@ -15,8 +12,31 @@ from landlord_engines_core.conformance import (
     Waiver,
     WorkerEngineSuite,
 )
+from landlord_test_target.aws import ENVIRONMENT, Aws, run_moto
+from landlord_test_target.compute_targets.docker import DockerTarget
+from landlord_test_target.compute_targets.ecs import EcsTarget
+from landlord_test_target.compute_targets.folder import FolderTarget
+from landlord_test_target.compute_targets.process import ProcessTarget
+from landlord_test_target.docker import make_images, start_daemon
 
 pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def docker() -> None:
+    """A daemon that runs and has the images of the tests."""
+    start_daemon()
+    make_images()
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[Aws]:
+    """AWS as moto simulates it, and its credentials in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in ENVIRONMENT.items():
+            patch.setenv(key, value)
+        with run_moto() as aws:
+            yield aws
 
 
 class TestRestate(WorkerEngineSuite):
@@ -31,52 +51,13 @@ class TestRestate(WorkerEngineSuite):
     patience = 120.0
 
 
-class TestDirect(WorkerEngineSuite):
-    engine = "direct"
-    settings: ClassVar[Mapping[str, Any]] = {"path": "/nonexistent/jobs.db"}
-    waivers: ClassVar[tuple[Waiver, ...]] = (
-        Waiver("DISK-1", "an example: the file gets the mode of the process's umask"),
-    )
-
-
 class TestSqlite(WorkerEngineSuite):
     engine = "sqlite"
 
 
 class TestStub(WorkerEngineSuite):
     engine = "stepfunctions"
-
-
-@attrs.frozen(kw_only=True)
-class FolderTarget:
-    """The view of a folder with a file for each tenant."""
-
-    folder: Path
-    cuts: int = 10
-    drifts: tuple[str, ...] = ("removed", "changed")
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return {"path": str(self.folder)}
-
-    def config(self, version: int) -> Mapping[str, object]:
-        return {"text": str(version)}
-
-    def secret_config(self, secret: str) -> Mapping[str, object]:
-        return {"text": secret}
-
-    async def look(self, tenant: str) -> Collection[object]:
-        return list(self.folder.glob(f"{self._file(tenant).name}*"))
-
-    async def disturb(self, tenant: str, drift: str) -> None:
-        file = self._file(tenant)
-        if drift == "removed":
-            file.unlink()
-        else:
-            file.write_text(json.dumps({**json.loads(file.read_text()), "text": "3"}))
-
-    def _file(self, tenant: str) -> Path:
-        return self.folder / hashlib.sha256(tenant.encode(errors="surrogatepass")).hexdigest()
+    incomplete = "it serves nothing, and has no local backend"
 
 
 class TestFolder(ComputeEngineSuite):
@@ -88,15 +69,40 @@ class TestFolder(ComputeEngineSuite):
 
 class TestMock(ComputeEngineSuite):
     engine = "mock"
+    incomplete = "its resources are in memory, where no other process sees them"
 
 
 class TestProcess(ComputeEngineSuite):
     engine = "process"
 
+    @pytest.fixture(autouse=True)
+    def _leave_no_process(self, tmp_path: Path) -> Iterator[None]:
+        yield
+        ProcessTarget(folder=tmp_path).kill_all()
+
+    def target(self, folder: Path) -> Target:
+        return ProcessTarget(folder=folder)
+
 
 class TestDocker(ComputeEngineSuite):
     engine = "docker"
 
+    @pytest.fixture(autouse=True)
+    def _leave_no_container(self, docker: None, tmp_path: Path) -> Iterator[None]:
+        yield
+        DockerTarget(label=str(tmp_path)).remove_all()
+
+    def target(self, folder: Path) -> Target:
+        return DockerTarget(label=str(folder.parent))
+
 
 class TestEcs(ComputeEngineSuite):
     engine = "ecs"
+    aws: Aws
+
+    @pytest.fixture(autouse=True)
+    def _use_moto(self, moto: Aws) -> None:
+        self.aws = moto
+
+    def target(self, folder: Path) -> Target:
+        return EcsTarget.create(self.aws)

@@ -1,6 +1,8 @@
 import sys
 
-from landlord_engines_core.plugin_frames import find_whereabouts, thread_whereabouts
+import pytest
+
+from landlord_engines_core.plugin_frames import find_owner, find_whereabouts, thread_whereabouts
 
 
 def test_code_of_an_engine_is_named_by_its_distribution() -> None:
@@ -26,6 +28,26 @@ def test_a_built_in_engine_is_named_by_its_module() -> None:
     }
 
     assert find_whereabouts(frame, engines).engine == "compute engine docker"
+
+
+@pytest.mark.parametrize(
+    ("module", "owner"),
+    [
+        ("acme.queue", "worker engine queue"),
+        ("acme.queue.steps", "worker engine queue"),
+        ("acme.queue.fast.steps", "worker engine fast"),
+        ("acme.shared", "worker engine queue or worker engine fast or compute engine boxes"),
+        ("acmeother", ""),
+    ],
+)
+def test_a_module_that_engines_share_names_them_all(module: str, owner: str) -> None:
+    engines = {
+        "acme.queue": "worker engine queue",
+        "acme.queue.fast": "worker engine fast",
+        "acme": "compute engine boxes",
+    }
+
+    assert find_owner(module, engines) == owner
 
 
 def test_outside_of_engines_the_innermost_frame_is_named() -> None:

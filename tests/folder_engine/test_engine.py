@@ -1,11 +1,10 @@
 """The example compute engine, which fits on one page, keeps the contract of compute engines."""
 
 import errno
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -17,25 +16,23 @@ from landlord_engines_core.api import (
     ResourceState,
     SettingsError,
 )
+from landlord_engines_core.compute.contract import digest_of
 from landlord_test_target.compute_contract import ComputeContract, Subject
 from landlord_test_target.compute_engines import make_compute_engine, read_section
+from landlord_test_target.compute_targets.folder import FolderTarget
 
 
 class FolderSubject(Subject):
-    drifts: ClassVar[tuple[str, ...]] = ("removed", "changed", "emptied")
-
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self._target = FolderTarget(folder=folder)
+
+    @property
+    def target(self) -> FolderTarget:
+        return self._target
 
     def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
-        engine: FolderCompute = make_compute_engine(factory, {"path": str(self.folder)})
+        engine: FolderCompute = make_compute_engine(factory, self.target.settings)
         return engine
-
-    def config(self, version: int) -> dict[str, Any]:
-        return {"text": str(version)}
-
-    def with_secret(self, secret: str) -> dict[str, Any]:
-        return {"text": secret}
 
     def with_refused_secret(self, secret: str) -> dict[str, Any] | None:
         return {"text": [secret]}
@@ -50,20 +47,10 @@ class FolderSubject(Subject):
         return [int(self._content(tenant)["text"])] if self.file(tenant).exists() else []
 
     async def list_public_texts(self, tenant: str) -> str:
-        return repr(list(self.folder.iterdir()))
-
-    async def disturb(self, tenant: str, drift: str) -> None:
-        file = self.file(tenant)
-        if drift == "removed":
-            file.unlink()
-        elif drift == "emptied":
-            file.write_text("")
-        else:
-            file.write_text(json.dumps({**self._content(tenant), "text": "3"}))
+        return repr(list(self.target.folder.iterdir()))
 
     def file(self, tenant: str) -> Path:
-        digest = hashlib.sha256(tenant.encode(errors="surrogatepass")).hexdigest()
-        return self.folder / digest
+        return self.target.folder / digest_of(tenant)
 
     def _content(self, tenant: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(self.file(tenant).read_text())

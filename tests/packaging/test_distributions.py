@@ -70,6 +70,20 @@ def test_a_distribution_pins_nothing_and_classifies_only_pythons_that_it_allows(
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_metadata_say_whose_it_is_what_it_is_for_and_where_it_runs(name: str) -> None:
+    about = project(name)
+    pythons = {line.rpartition(" :: ")[2] for line in about["classifiers"] if " :: 3." in line}
+
+    assert about["authors"]
+    assert about["description"]
+    assert about["readme"] == "README.md"
+    assert {"landlord", "worker", "tenants"} <= set(about["keywords"])
+    assert "Landlord" in about["urls"]
+    # The versions that nox ran the tests on.
+    assert pythons == {"3.11", "3.12", "3.13"}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_each_distribution_contains_the_licence_and_its_changelog(name: str) -> None:
     whole = (ROOT / "LICENSE").read_bytes()
     changelog = (ROOT / name / "CHANGELOG.md").read_text(encoding="utf-8")

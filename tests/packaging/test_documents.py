@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engine_direct.store import Store
+from landlord_engine_sqlite.store import Store
 from landlord_test_target.documents import OWN_TESTS
 from landlord_test_target.settings_table import update_table
 
@@ -81,7 +81,7 @@ def test_every_page_is_linked_from_the_readme() -> None:
 def test_a_document_whose_commands_build_on_each_other_has_a_test_that_reads_it(
     document: str, test: str
 ) -> None:
-    assert f'read_commands("{document}")' in (ROOT / "tests" / "e2e" / test).read_text()
+    assert f'"{document}"' in (ROOT / "tests" / "e2e" / test).read_text()
 
 
 def test_the_stub_ends_as_its_readme_shows(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_the_stub_ends_as_its_readme_shows(tmp_path: Path) -> None:
     assert ran.returncode == int(code)
 
 
-def test_the_direct_engine_accepts_the_jobs_of_its_readme(tmp_path: Path) -> None:
-    readme = (ROOT / "examples" / "direct_engine" / "README.md").read_text()
+def test_the_sqlite_engine_accepts_the_jobs_of_its_readme(tmp_path: Path) -> None:
+    readme = (ROOT / "examples" / "sqlite_engine" / "README.md").read_text()
     insert, select = re.findall(r'^sqlite3 jobs.db "(.*)"$', readme, re.MULTILINE)
     Store(tmp_path / "jobs.db").close()
 
@@ -112,4 +112,4 @@ def test_the_direct_engine_accepts_the_jobs_of_its_readme(tmp_path: Path) -> Non
         database.execute(insert.replace('\\"', '"'))
         rows = database.execute(select).fetchall()
 
-    assert rows == [(1, "queued", 0, "")]
+    assert rows == [(1, "open", 0, "")]

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from landlord_engines_core import api
+from landlord_test_target.api_reference import PAGE, update_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,10 +56,15 @@ def test_the_public_module_offers_what_the_document_for_authors_names() -> None:
     assert named <= set(api.__all__)
 
 
+def test_the_reference_of_the_public_names_is_that_of_the_code() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert page == update_page(page), "run `python -m landlord_test_target.api_reference`"
+
+
 @pytest.mark.parametrize(
     "folder",
     [
-        "examples/direct_engine/src",
         "examples/sqlite_engine/src",
         "examples/folder_engine/src",
         "landlord_engines_stepfunctions_stub/src",

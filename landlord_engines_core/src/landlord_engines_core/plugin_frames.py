@@ -54,14 +54,27 @@ def _walk_outwards(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def find_owner(module: str, engines: Engines) -> str:
-    """Find the engine to which a module belongs, or return an empty text."""
-    for target, name in engines.items():
-        package = target.partition(".")[0]
-        # Built-in engines share their distribution with the host.
-        owned = target if package == _CORE else package
-        if module == owned or module.startswith(f"{owned}."):
-            return name
-    return ""
+    """Find the engine to which a module belongs, or return an empty text.
+
+    A module that several engines of one package may share names them all.
+    """
+    own = [
+        target for target in engines if target != _package(target) and _is_inside(module, target)
+    ]
+    if own:
+        return engines[max(own, key=len)]
+    shared = (name for target, name in engines.items() if _is_inside(module, _package(target)))
+    return " or ".join(dict.fromkeys(shared))
+
+
+def _package(target: str) -> str:
+    """Return the package that belongs to an engine. Built-in engines share core's with the host."""
+    package = target.partition(".")[0]
+    return target if package == _CORE else package
+
+
+def _is_inside(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
 
 
 def _location(frame: FrameType) -> str:

@@ -86,6 +86,7 @@ class Steps(Protocol):
 
         Raises:
             Superseded: A job dispatched later has the lock.
+            ExecutionEnded: The backend shows this execution as ended, for example killed.
             StillRunning: Only for a resync: the job before it has not ended.
             Transient: The backend did not answer.
         """

@@ -161,7 +161,7 @@ def test_the_document_has_each_field_that_the_page_lists(tmp_path: Path) -> None
             "reason": "its entry_points.txt has a line without '='",
         }
     ]
-    page = (Path(__file__).parents[3] / "docs" / "operating" / "install.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "operating" / "commands.md").read_text()
     fields = {*document["engines"][0], *document["damaged"][0], "kind", "text", "hint"}
     assert all(f"`{field}`" in page for field in fields)
 

@@ -19,6 +19,10 @@ def speak() -> str:
     return "an answer"
 
 
+def read_variable() -> str | None:
+    return os.environ.get("LANDLORD_TEST_VARIABLE")
+
+
 def fail(error: Exception) -> None:
     raise error
 
@@ -29,6 +33,15 @@ def test_a_calls_answer_output_and_log_come_back(tmp_path: Path) -> None:
     assert (ended.code, ended.answer) == (0, "an answer")
     assert (ended.output, ended.log) == ("to the output\n", "to the log\n")
     assert ended.end == "ended the process with exit code 0"
+
+
+def test_a_child_has_the_environment_of_the_moment_of_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_child(speak, tmp_path / "first").wait()
+    monkeypatch.setenv("LANDLORD_TEST_VARIABLE", "set since")
+
+    assert call_in_child(read_variable, tmp_path / "second") == "set since"
 
 
 def test_a_call_that_hangs_is_killed(tmp_path: Path) -> None:

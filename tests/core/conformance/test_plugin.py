@@ -124,6 +124,31 @@ def test_a_waiver_of_no_rule_or_twice_is_an_error() -> None:
         Twice().test_waivers_name_rules()
 
 
+def test_a_suite_that_says_why_it_is_incomplete_skips_what_cannot_run(tmp_path: Path) -> None:
+    class Own(WorkerEngineSuite):
+        engine = "stepfunctions"
+
+    class Explained(Own):
+        incomplete = "no backend yet"
+
+    results: list[str] = []
+
+    def record(_: str, result: str) -> None:
+        results.append(result)
+
+    with pytest.raises(pytest.fail.Exception, match="the engine has no local backend"):
+        Own().check("JOB-3", tmp_path / "own", record)
+    with pytest.raises(pytest.skip.Exception, match="JOB-3 could not run: no backend yet"):
+        Explained().check("JOB-3", tmp_path / "explained", record)
+    with pytest.raises(pytest.fail.Exception, match="failed"):
+        Explained().check("CAP-1", tmp_path / "broken", record)
+    assert [json.loads(result)[1]["outcome"] for result in results] == [
+        "could-not-run",
+        "could-not-run",
+        "failed",
+    ]
+
+
 def test_a_base_class_of_ones_own_is_no_test_until_it_names_an_engine() -> None:
     class Base(WorkerEngineSuite):
         pass

@@ -1,59 +1,41 @@
 """The kit's own proof for compute engines, around the example engine of a page."""
 
-import hashlib
-import json
-from collections.abc import Collection, Mapping
+import signal
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
+from landlord_engines_core.conformance.compute.bench import ComputeBench
 from landlord_engines_core.conformance.rulebook import RULES, find_rule
 from landlord_engines_core.conformance.rules import Kind, Rule, Tier
 from landlord_engines_core.conformance.run import check_rule
 from landlord_engines_core.conformance.subject import Subject
 from landlord_engines_core.conformance.verdicts import Outcome
+from landlord_test_target.compute_targets.folder import FolderTarget
 from landlord_test_target.wrong_engines.compute import WRONG
 
 RIGHT = "right-folder"
 
 
-@attrs.frozen(kw_only=True)
-class FolderTarget:
-    """The view of a folder."""
+class WithoutSecret(FolderTarget):
+    """A view with nothing secret in its configurations."""
 
-    folder: Path
-    cuts: int = 2
-    drifts: tuple[str, ...] = ("removed", "changed")
-    secret: bool = True
-
-    @property
-    def settings(self) -> Mapping[str, str]:
-        return {"path": str(self.folder)}
-
-    def config(self, version: int) -> Mapping[str, object]:
-        return {"text": str(version)}
-
-    def secret_config(self, secret: str) -> Mapping[str, object]:
-        return {"text": secret if self.secret else "none"}
-
-    async def look(self, tenant: str) -> Collection[object]:
-        return list(self.folder.glob(f"{self._name(tenant)}*"))
-
-    async def disturb(self, tenant: str, drift: str) -> None:
-        file = self.folder / self._name(tenant)
-        if drift == "removed":
-            file.unlink()
-        else:
-            content = json.loads(file.read_text())
-            file.write_text(json.dumps({**content, "text": "3"}))
-
-    def _name(self, tenant: str) -> str:
-        return hashlib.sha256(tenant.encode(errors="surrogatepass")).hexdigest()
+    def secret_config(self, secret: str) -> dict[str, Any]:
+        return self.config(1)
 
 
-def subject(engine: str, folder: Path, **more: object) -> Subject:
-    target = FolderTarget(folder=folder / "tenants", **more)  # type: ignore[arg-type]
+def subject(
+    engine: str,
+    folder: Path,
+    kind: type[FolderTarget] = FolderTarget,
+    *,
+    cuts: int = 2,
+    drifts: tuple[str, ...] = ("removed", "changed"),
+) -> Subject:
+    target = kind(folder=folder / "tenants", cuts=cuts, drifts=drifts)
     return Subject(
         kind=Kind.COMPUTE, name=engine, folder=folder, settings=target.settings, target=target
     )
@@ -101,6 +83,7 @@ def test_the_right_engine_keeps_the_rule(rule: Rule, tmp_path: Path) -> None:
         ("blind", "DRI-1", Outcome.FAILED, "does not repair the drift"),
         ("mock", "PIN-2", Outcome.PASSED, "a part of core"),
         ("busy", "ACT-1", Outcome.PASSED, ""),
+        ("locking", "LATE-1", Outcome.PASSED, " of 2 deletes waited"),
         ("always-busy", "ACT-1", Outcome.FAILED, "the engine ended the process with exit code 1"),
         ("broken", "ACT-1", Outcome.FAILED, "the engine ended the process with exit code 1"),
         ("broken", "PAR-2", Outcome.FAILED, "provision of two processes at once failed"),
@@ -115,9 +98,19 @@ def test_a_rules_test_says_what_it_saw(
     assert note in result.note
 
 
+def test_a_frozen_process_does_not_outlive_its_failed_test(tmp_path: Path) -> None:
+    tested = subject(RIGHT, tmp_path)
+    bench = ComputeBench(subject=tested, target=tested.target)
+    with closing(bench):
+        frozen = bench.start(bench.act("provision", bench.tenant()))
+        frozen.send_signal(signal.SIGSTOP)
+
+    assert frozen.process.exitcode is not None
+
+
 def test_a_test_with_nothing_to_run_over_could_not_run(tmp_path: Path) -> None:
     no_drifts = subject(RIGHT, tmp_path, drifts=())
-    no_secret = subject(RIGHT, tmp_path, secret=False)
+    no_secret = subject(RIGHT, tmp_path, WithoutSecret)
     no_target = attrs.evolve(no_drifts, target=None)
 
     for rule, tested in (("DRI-1", no_drifts), ("SEC-1", no_secret), ("ACT-1", no_target)):

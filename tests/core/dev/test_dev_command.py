@@ -92,7 +92,7 @@ def dev(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_the_demo_needs_no_restate(dev: Start, tmp_path: Path) -> None:
-    process = dev("direct", "dev", "--demo")
+    process = dev("sqlite", "dev", "--demo")
 
     output, errors = process.communicate(timeout=120)
 

@@ -1,8 +1,10 @@
-"""A worker in this process: what it says about traces, and their last spans."""
+"""A worker in this process: its engine's version, what it says about traces, and their last spans."""
 
 import asyncio
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -21,9 +23,12 @@ from landlord_engines_core.engine import (
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_core.exit_codes import ForcedExit
 from landlord_engines_core.host import run_worker
+from landlord_engines_core.host.run import find_version
 from landlord_engines_core.settings import Address, Duration, LogSettings, Settings, WorkerSettings
 from landlord_engines_core.signals import Control
+from landlord_engines_stepfunctions_stub import factory
 from landlord_test_target.in_memory import RecordingLogger
+from landlord_test_target.installing import write_distribution
 
 INFO = EngineInfo(name="test", contract=1, capabilities={Capability.TENANT_LOCK: Support.FULL})
 NOT_INSTALLED = "traces are not exported: OpenTelemetry is not installed"
@@ -52,10 +57,10 @@ async def run(logger: RecordingLogger, control: Control, first: Callable[[], Non
     def create(_: EngineContext) -> WorkerEngine:
         return Engine(first)
 
-    factory = EngineFactory(info=INFO, settings_type=object, create_engine=create)
+    own = EngineFactory(info=INFO, settings_type=object, create_engine=create)
     worker = WorkerSettings(probe_address=Address(""), compute_cache_ttl=Duration(1.0))
     settings = Settings(engine=None, compute={}, log=LogSettings(), worker=worker)
-    await run_worker(factory, settings, logger, control, fail_fast=True)
+    await run_worker(own, settings, logger, control, fail_fast=True)
 
 
 class LateRecorder:
@@ -127,3 +132,27 @@ async def test_a_second_signal_does_not_wait_for_the_last_spans(
 
     (seconds,) = recorder.deadlines
     assert seconds <= 0
+
+
+def test_of_two_engines_of_one_name_the_loaded_one_has_its_own_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("acme_second")
+    module.factory = factory  # type: ignore[attr-defined]
+    for name, version in (("acme-first", "1.0"), ("acme-second", "2.5")):
+        target = f"{name.replace('-', '_')}:factory"
+        write_distribution(tmp_path, name, {"stepfunctions": target})
+        metadata = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info" / "METADATA"
+        metadata.write_text(metadata.read_text().replace("Version: 1.0", f"Version: {version}"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setitem(sys.modules, "acme_second", module)
+
+    assert find_version(factory) == "2.5"
+
+
+def test_a_factory_without_an_entry_point_has_no_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "path", [])
+
+    assert find_version(factory) == ""

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,6 @@ from landlord_engines_core.conformance.subject import Subject
 from landlord_engines_core.conformance.verdicts import Outcome
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.scaffold import Scaffold, render
-from landlord_test_target.wrong_engines.installed import install
 
 GROUPS = {"worker": WORKER_ENGINES, "compute": COMPUTE_ENGINES}
 KINDS = {"worker": Kind.WORKER, "compute": Kind.COMPUTE}
@@ -54,15 +54,9 @@ def test_what_is_rendered_is_small(scaffold: Scaffold, tmp_path: Path) -> None:
 
 
 def test_the_rules_without_a_backend_are_kept(
-    scaffold: Scaffold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scaffold: Scaffold, tmp_path: Path, install_rendered: Callable[[Scaffold, Path], None]
 ) -> None:
-    source = render(scaffold, tmp_path) / "src"
-    # The same files as pip would install.
-    install(tmp_path / "site", GROUPS[scaffold.kind], {}, distribution=scaffold.distribution)
-    (entry_points,) = (tmp_path / "site").rglob("entry_points.txt")
-    entry_points.write_text(f"[{GROUPS[scaffold.kind]}]\nmy-own = {scaffold.module}:factory\n")
-    for folder in (source, tmp_path / "site"):
-        monkeypatch.syspath_prepend(folder)
+    install_rendered(scaffold, render(scaffold, tmp_path))
     kind = KINDS[scaffold.kind]
     rules = [rule for rule in RULES[kind] if rule.tier is not Tier.LIVE]
 

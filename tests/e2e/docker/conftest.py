@@ -12,7 +12,14 @@ import pytest_asyncio
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_test_target import compute_engines
-from landlord_test_target.docker import SETTINGS, TenantContainers, docker, make_images, run_command
+from landlord_test_target.docker import (
+    SETTINGS,
+    TenantContainers,
+    docker,
+    make_images,
+    run_command,
+    start_daemon,
+)
 
 MakeEngine = Callable[..., DockerCompute]
 
@@ -26,8 +33,7 @@ FOREIGN = ("--only-binary=:all:", "--python-version=3.11")
 
 @pytest.fixture(scope="session", autouse=True)
 def docker_daemon() -> None:
-    """Start the daemon unless it runs; it is left running for the next tests."""
-    subprocess.run(["sh", str(Path(__file__).with_name("daemon.sh"))], check=True, timeout=300)
+    start_daemon()
     make_images()
 
 

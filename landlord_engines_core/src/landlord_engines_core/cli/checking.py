@@ -85,7 +85,7 @@ def _exit_code(trial: Trial) -> int:
 
 
 def _describe(trial: Trial) -> object:
-    """Describe the trial as docs/operating/install.md names the fields."""
+    """Describe the trial as docs/operating/commands.md names the fields."""
     return {
         "checks": [attrs.asdict(finding) for finding in trial.findings],
         "exit_code": _exit_code(trial),

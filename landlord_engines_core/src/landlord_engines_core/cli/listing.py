@@ -109,7 +109,7 @@ def _print_entry(entry: _Entry) -> None:
 
 
 def _describe(catalog: Catalog, entries: list[_Entry], *, wide: bool) -> Mapping[str, object]:
-    """Describe the list as docs/operating/install.md names its fields."""
+    """Describe the list as docs/operating/commands.md names its fields."""
     return {
         "engines": [_describe_entry(entry, wide=wide) for entry in entries],
         "damaged": list(map(attrs.asdict, catalog.damaged)),

@@ -71,13 +71,16 @@ class Child:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def kill(self) -> None:
+        """Kill the process, a stopped one too, unless it has ended."""
+        self.process.kill()
+        self.process.join()
+
     def wait(self, seconds: float = LONGEST_CALL) -> Ended:
         """Wait for the end, and kill a process that lasts longer."""
         self.process.join(seconds)
         code = self.process.exitcode
-        if code is None:
-            self.process.kill()
-            self.process.join()
+        self.kill()
         answer = self.folder / "answer"
         return Ended(
             code=code,
@@ -88,10 +91,15 @@ class Child:
 
 
 def start_child(call: Callable[[], object], folder: Path) -> Child:
-    """Start a call that can be pickled, with its output in files of this folder."""
+    """Start a call that can be pickled, with its output in files of this folder.
+
+    The process gets the environment as it is now. The server's own is older, and a fixture may have set
+    variables since.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     context = _server()
-    process = context.Process(target=_run, args=(call, str(folder)), daemon=True)
+    environment = dict(os.environ)  # noqa: TID251  # handed on as it is
+    process = context.Process(target=_run, args=(call, str(folder), environment), daemon=True)
     process.start()
     return Child(folder=folder, process=process)
 
@@ -122,7 +130,9 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
-def _run(call: Callable[[], object], folder: str) -> None:
+def _run(call: Callable[[], object], folder: str, environment: dict[str, str]) -> None:
+    os.environ.clear()  # noqa: TID251  # as above
+    os.environ.update(environment)  # noqa: TID251  # as above
     for number, name in ((1, "output"), (2, "log")):
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         descriptor = os.open(f"{folder}/{name}", flags, 0o600)

@@ -28,6 +28,8 @@ class EngineSuite:
         settings: The engine's settings by key, if it needs some; those of a worker engine are texts.
         waivers: The reasons for which the engine does not keep a SHOULD.
         patience: Seconds after which an event that has to come counts as missing, for slow backends.
+        incomplete: The reason for which some rules cannot run yet. Their tests are skipped then, and
+            the verdict stays *incomplete*. Without a reason such a test fails.
     """
 
     __test__ = False
@@ -36,6 +38,7 @@ class EngineSuite:
     settings: ClassVar[Mapping[str, Any]] = {}
     waivers: ClassVar[tuple[Waiver, ...]] = ()
     patience: ClassVar[float] = 60.0
+    incomplete: ClassVar[str] = ""
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -76,6 +79,8 @@ class EngineSuite:
             target=candidate.target,
         )
         record(RESULT, write_result(engine, result))
+        if result.outcome is Outcome.COULD_NOT_RUN and self.incomplete:
+            pytest.skip(f"{rule.id} could not run: {self.incomplete}")
         _end_test(f"{rule.id} {rule.level}: {rule.text}", result)
 
 

@@ -6,9 +6,10 @@ from contextlib import AbstractContextManager
 from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES, list_engines
 from landlord_engines_core.descriptors import max_connections, raise_limit
 from landlord_engines_core.logs import Logger
+from landlord_engines_core.plugin_frames import Engines
 from landlord_engines_core.signals import Control, signals
 
-__all__ = ["handle_signals", "raise_file_limit", "tune_gc"]
+__all__ = ["handle_signals", "name_engines", "raise_file_limit", "tune_gc"]
 
 GC_THRESHOLD = 10_000
 """New objects after which the garbage collector runs; Python's default is 700."""
@@ -18,12 +19,17 @@ def handle_signals(
     control: Control, logger: Logger, drain_timeout: float | None = None
 ) -> AbstractContextManager[None]:
     """Handle signals, and report by name an engine that blocks the loop or replaces a handler."""
-    engines = {
-        engine.target.partition(":")[0]: f"{kind} engine {engine.name}"
-        for kind, group in (("worker", WORKER_ENGINES), ("compute", COMPUTE_ENGINES))
-        for engine in list_engines(group)
-    }
-    return signals(control, logger, engines=engines, drain_timeout=drain_timeout)
+    return signals(control, logger, engines=name_engines(), drain_timeout=drain_timeout)
+
+
+def name_engines() -> Engines:
+    """Name the engines of each module. A module may have several, whose code is the same."""
+    names: dict[str, list[str]] = {}
+    for kind, group in (("worker", WORKER_ENGINES), ("compute", COMPUTE_ENGINES)):
+        for engine in list_engines(group):
+            module = engine.target.partition(":")[0]
+            names.setdefault(module, []).append(f"{kind} engine {engine.name}")
+    return {module: " or ".join(of_module) for module, of_module in names.items()}
 
 
 def raise_file_limit(max_concurrent_jobs: int, logger: Logger) -> None:

@@ -2,13 +2,19 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import attrs
 
 from landlord_engines_core import __version__
-from landlord_engines_core.catalog import WORKER_ENGINES, list_damaged, list_engines
+from landlord_engines_core.catalog import (
+    WORKER_ENGINES,
+    Candidate,
+    list_damaged,
+    list_engines,
+)
 from landlord_engines_core.engine import EngineFactory, RegistrationState
 from landlord_engines_core.exit_codes import ForcedExit
 from landlord_engines_core.host.process import handle_signals, raise_file_limit, tune_gc
@@ -20,7 +26,7 @@ from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.signals import LAST_RESORT, Control
 from landlord_engines_core.tracing import start_export, stop_export
 
-__all__ = ["WITHOUT_LANDLORD", "run_process", "run_worker"]
+__all__ = ["WITHOUT_LANDLORD", "find_version", "run_process", "run_worker"]
 
 WITHOUT_LANDLORD = (
     "a configuration that changes while a job runs, or whose job is lost, stays unnoticed"
@@ -79,6 +85,7 @@ async def run_worker(
     async with build_worker(factory, settings, logger) as parts:
         worker = _Worker(
             parts=parts,
+            engine_version=find_version(factory),
             settings=settings.worker,
             control=control,
             logger=logger,
@@ -96,6 +103,7 @@ class _Worker:
     """One worker while it runs."""
 
     parts: WorkerParts
+    engine_version: str
     settings: WorkerSettings
     control: Control
     logger: Logger
@@ -163,7 +171,7 @@ class _Worker:
             "worker starting",
             version=__version__,
             engine=self.parts.info.name,
-            engine_version=_engine_version(self.parts.info.name),
+            engine_version=self.engine_version,
             contract=self.parts.info.contract,
             pid=os.getpid(),
         )
@@ -204,7 +212,7 @@ class _Worker:
         metrics.worker.watch_log(count_dropped_lines)
         name = self.parts.info.name
         metrics.worker.set_build(
-            version=__version__, engine=name, engine_version=_engine_version(name)
+            version=__version__, engine=name, engine_version=self.engine_version
         )
 
 
@@ -232,6 +240,17 @@ def _build_lifecycle(
     )
 
 
-def _engine_version(name: str) -> str:
-    versions = (engine.version for engine in list_engines(WORKER_ENGINES) if engine.name == name)
+def find_version(factory: EngineFactory) -> str:
+    """Find the version of the distribution that offers a loaded factory; empty for an unknown one.
+
+    Distributions may offer engines of the same name, so that a name is not enough.
+    """
+    versions = (
+        engine.version for engine in list_engines(WORKER_ENGINES) if _leads_to(engine, factory)
+    )
     return next(versions, "")
+
+
+def _leads_to(engine: Candidate, factory: EngineFactory) -> bool:
+    module, _, attribute = engine.target.partition(":")
+    return getattr(sys.modules.get(module), attribute, None) is factory

@@ -1,7 +1,6 @@
 """The contract of compute engines, on moto's server."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from hashlib import sha256
 from typing import Any, ClassVar
 
 import attrs
@@ -9,8 +8,9 @@ import pytest
 
 from landlord_engines_core.compute import ComputeEngine
 from landlord_test_target.aws import ROLE, Aws
-from landlord_test_target.compute_contract import SECRET, ComputeContract, Subject
+from landlord_test_target.compute_contract import ComputeContract, Subject
 from landlord_test_target.compute_engines import ecs_engine
+from landlord_test_target.compute_targets.ecs import EcsTarget
 
 pytestmark = pytest.mark.unmeasured
 
@@ -21,31 +21,18 @@ class EcsSubject(Subject):
         "update": ("update:sent", "update:steady", "tags:removed", "tags:written"),
         "delete": ("destroy:sent",),
     }
-    drifts: ClassVar[tuple[str, ...]] = ("deleted", "redefined", "scaled", "untagged")
 
     def __init__(self, aws: Aws) -> None:
-        self.aws = aws
-        self.cluster = aws.cluster()
-        self.definitions = {version: aws.task_definition() for version in (1, 2)}
-        settings = {"endpoint_url": aws.endpoint, "external_ids": {ROLE: SECRET}}
-        self.first = ecs_engine(settings)
+        self._target = EcsTarget.create(aws)
+        self.first = ecs_engine(self.target.settings)
+
+    @property
+    def target(self) -> EcsTarget:
+        return self._target
 
     def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
         # The engines share their clients, which open slowly and hold no state of tenants.
         return self.first if reached is None else attrs.evolve(self.first, reached=reached)
-
-    def config(self, version: int) -> dict[str, Any]:
-        return {
-            "cluster_arn": self.cluster,
-            "task_definition_arn": self.definitions[version],
-            "service_name_prefix": "landlord-tenant-",
-            "desired_count": 1,
-            # This tag depends on the version, so that an update has a tag to remove.
-            "tags": {f"version-{version}": "yes"},
-        }
-
-    def with_secret(self, secret: str) -> dict[str, Any]:
-        return {"assume_role": {"role_arn": ROLE, "external_id": secret}, "more": secret}
 
     def with_refused_secret(self, secret: str) -> dict[str, Any] | None:
         return {"assume_role": {"role_arn": f"{ROLE}-2", "external_id": secret}}
@@ -54,37 +41,16 @@ class EcsSubject(Subject):
         return {"tags": {"note": value}}
 
     async def read_text(self, tenant: str) -> str:
-        (service,) = self._services(tenant)
-        return self.aws.tags(service)["note"]
+        (service,) = self.target.services(tenant)
+        return self.target.aws.tags(service)["note"]
 
     async def versions(self, tenant: str) -> list[int]:
-        version = {arn: number for number, arn in self.definitions.items()}
-        return [version[service.task_definition] for service in self._services(tenant)]
+        version = {arn: number for number, arn in self.target.definitions.items()}
+        return [version[service.task_definition] for service in self.target.services(tenant)]
 
     async def list_public_texts(self, tenant: str) -> str:
-        (service,) = self._services(tenant)
+        (service,) = self.target.services(tenant)
         return repr((service.name, service.tags))
-
-    async def disturb(self, tenant: str, drift: str) -> None:
-        (service,) = self._services(tenant)
-        if drift == "deleted":
-            service.status = "INACTIVE"
-        elif drift == "redefined":
-            service.task_definition = self.definitions[2]
-        elif drift == "scaled":
-            service.desired_count = service.running_count = 3
-        else:
-            service.tags[:] = [tag for tag in service.tags if tag["key"] != "landlord.config_hash"]
-
-    def _services(self, tenant: str) -> list[Any]:
-        digest = sha256(tenant.encode("utf-8", "surrogatepass")).hexdigest()
-        ids = (tenant, f"sha256:{digest}")
-        return [
-            service
-            for service in self.aws.services(self.cluster).values()
-            if service.status == "ACTIVE"
-            and self.aws.tags(service).get("landlord.tenant_id") in ids
-        ]
 
 
 class TestEcs(ComputeContract):

@@ -22,6 +22,8 @@ from landlord_engines_core.compute import (
     Observation,
     ResourceState,
 )
+from landlord_engines_core.conformance import Target
+from landlord_engines_core.conformance.compute.checks import CANARY
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_engines_core.models import config_hash, key_hashes
 from landlord_engines_core.retries import retry
@@ -29,8 +31,6 @@ from landlord_engines_core.tenants.plan import Action, decide
 from landlord_test_target.harness import wait_for
 
 T = TypeVar("T")
-
-SECRET = "sesame-7f3a"
 
 HOSTILE_IDS = (
     "t-1",
@@ -80,23 +80,18 @@ class Subject(ABC):
 
     Attributes:
         points: The failpoints of each act.
-        drifts: The changes that a test may make to a resource, without its engine.
     """
 
     points: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    drifts: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    @abstractmethod
+    def target(self) -> Target:
+        """The view of the target, which the conformance kit's rules use too."""
 
     @abstractmethod
     def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
         """Create an engine without memory of its own, as in a new process."""
-
-    @abstractmethod
-    def config(self, version: int) -> dict[str, Any]:
-        """Build a configuration; each version differs."""
-
-    @abstractmethod
-    def with_secret(self, secret: str) -> dict[str, Any]:
-        """Build a configuration with a secret in every place where a tenant may have one."""
 
     @abstractmethod
     def with_refused_secret(self, secret: str) -> dict[str, Any] | None:
@@ -118,18 +113,16 @@ class Subject(ABC):
     async def list_public_texts(self, tenant: str) -> str:
         """Return the names and labels that everybody sees who may list the target's resources."""
 
-    @abstractmethod
-    async def disturb(self, tenant: str, drift: str) -> None:
-        """Make one of the changes in `drifts`, without the engine."""
-
     def tenant(self, like: str = "") -> str:
         """Create a tenant's id, similar to another if given; the fixture removes its resources at the end."""
         return f"{like}{uuid4()}"
 
 
-def spec(subject: Subject, tenant: str, version: int = 1, **more: object) -> ComputeSpec:
-    """Build the spec that the lifecycle would send."""
-    config = {**subject.config(version), **more}
+def spec(
+    subject: Subject, tenant: str, version: int = 1, more: Mapping[str, object] | None = None
+) -> ComputeSpec:
+    """Build the spec that the lifecycle would send, with more keys than a version's configuration."""
+    config = {**subject.target.config(version), **(more or {})}
     return ComputeSpec(
         tenant=tenant,
         name=f"name of {tenant}",
@@ -242,7 +235,7 @@ class ComputeContract:
             await engine.provision(desired)
             await wait_healthy(engine, desired)
 
-            await subject.disturb(desired.tenant, drift)
+            await subject.target.disturb(desired.tenant, drift)
 
             drifted = await engine.inspect(desired.tenant, desired.location)
             assert decide(desired, drifted).action is not Action.NOTHING, drift
@@ -251,7 +244,8 @@ class ComputeContract:
             assert decide(desired, after).action is Action.NOTHING, drift
             assert await subject.versions(desired.tenant) == [1], drift
 
-        await asyncio.gather(*map(repair_drift, subject.drifts))
+        assert subject.target.drifts
+        await asyncio.gather(*map(repair_drift, subject.target.drifts))
 
     async def test_another_worker_completes_an_operation_interrupted_at_any_failpoint(
         self, subject: Subject
@@ -351,7 +345,7 @@ class ComputeContract:
         registry = ComputeRegistry({"engine": engine})
 
         async def arrives_or_is_refused(value: str) -> None:
-            desired = spec(subject, subject.tenant(), **subject.with_text(value))
+            desired = spec(subject, subject.tenant(), more=subject.with_text(value))
             if (refusal := await _find_refusal(registry, desired)) is None:
                 await wait_healthy(engine, desired)
                 assert await subject.read_text(desired.tenant) == value
@@ -369,18 +363,18 @@ class ComputeContract:
         caplog.set_level(logging.DEBUG, "landlord_engines")
         engine, tenant = subject.engine(), subject.tenant()
         registry = ComputeRegistry({"engine": engine})
-        desired = spec(subject, tenant, **subject.with_secret(SECRET))
+        desired = spec(subject, tenant, more=subject.target.secret_config(CANARY))
 
         provisioned = await engine.provision(desired)
         observed = await wait_healthy(engine, desired)
         outputs = [repr(value) for value in (engine, desired, provisioned, observed)]
-        if (refused := subject.with_refused_secret(SECRET)) is not None:
-            refusal = await _find_refusal(registry, spec(subject, subject.tenant(), **refused))
+        if (refused := subject.with_refused_secret(CANARY)) is not None:
+            refusal = await _find_refusal(registry, spec(subject, subject.tenant(), more=refused))
             assert refusal is not None
             outputs.append(refusal)
 
         outputs += [caplog.text, await subject.list_public_texts(tenant)]
-        assert not [text for text in outputs if SECRET in text]
+        assert not [text for text in outputs if CANARY in text]
 
     async def test_the_schema_is_valid_and_accepts_the_configurations_of_the_tests(
         self, subject: Subject
@@ -390,7 +384,7 @@ class ComputeContract:
 
         Draft202012Validator.check_schema(engine.config_schema())
         for version in (1, 2):
-            registry.check("engine", subject.config(version))
+            registry.check("engine", subject.target.config(version))
 
 
 async def _find_refusal(registry: ComputeRegistry, desired: ComputeSpec) -> str | None:

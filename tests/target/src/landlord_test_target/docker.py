@@ -14,11 +14,18 @@ import attrs
 from landlord_engines_core.compute import ComputeSpec
 from landlord_engines_core.models import config_hash, key_hashes
 
+_DAEMON = Path(__file__).parents[3] / "e2e" / "docker" / "daemon.sh"
+
 WEB = "landlord-test/web"
 """A web server that serves its version on port 8080; there are versions 1 to 3."""
 
 SETTINGS = {"stable_window": 0.2, "stop_timeout": 0, "health_timeout": 60}
 """Settings with short times, so that tests are quick."""
+
+
+def start_daemon() -> None:
+    """Start the daemon unless it runs; it is left running for the next tests."""
+    subprocess.run(["sh", str(_DAEMON)], check=True, timeout=300)
 
 
 def run_command(*command: str, data: bytes | None = None) -> str:

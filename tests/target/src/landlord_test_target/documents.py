@@ -11,7 +11,11 @@ import attrs
 ROOT = Path(__file__).parents[4]
 
 OWN_TESTS = {
+    "docs/first-compute-engine.md": "test_first_engine.py",
+    "docs/first-engine.md": "test_first_engine.py",
+    "docs/operating/backup.md": "test_backup.py",
     "docs/operating/containers.md": "docker/test_worker_image.py",
+    "docs/operating/install.md": "test_install_path.py",
     "docs/operating/systemd.md": "docker/test_systemd.py",
 }
 """Documents whose commands build on each other: the test in tests/e2e that runs them in their order."""

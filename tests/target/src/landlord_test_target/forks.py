@@ -30,7 +30,6 @@ __all__ = ["ForkedProcess", "Host", "fork_call", "fork_host", "fork_piped_host"]
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
-        "landlord_engine_direct.engine",
         "landlord_engine_sqlite.engine",
         "landlord_engines_core.cli.tenants",
         "landlord_engines_core.host",

@@ -33,7 +33,10 @@ _PAUSE = 0.05
 
 @attrs.frozen(kw_only=True)
 class Act:
-    """One call: ``provision``, ``update``, ``destroy``, ``inspect``, or ``healthy``, which waits."""
+    """One call: ``provision``, ``update``, ``destroy`` or ``inspect``.
+
+    ``healthy`` inspects until the resource is healthy. ``try_destroy`` returns ``None`` for a busy target.
+    """
 
     method: str
     tenant: str
@@ -138,6 +141,8 @@ async def _call(engine: ComputeEngine, act: Act) -> Any:
     try:
         if act.method == "healthy":
             return await _wait_healthy(engine, spec)
+        if act.method == "try_destroy":
+            return await _try_destroy(engine, spec)
         if act.method in ("provision", "update"):
             method = getattr(engine, act.method)
             return await _insist(lambda: method(spec))
@@ -154,6 +159,13 @@ async def _wait_healthy(engine: ComputeEngine, spec: ComputeSpec) -> Observation
         if observed.state is ResourceState.HEALTHY or monotonic() > until:
             return observed
         await asyncio.sleep(_PAUSE)
+
+
+async def _try_destroy(engine: ComputeEngine, spec: ComputeSpec) -> bool | None:
+    try:
+        return await engine.destroy(spec.tenant, spec.location)
+    except ComputeUnavailable:
+        return None
 
 
 async def _insist(call: Callable[[], Awaitable[Any]]) -> Any:

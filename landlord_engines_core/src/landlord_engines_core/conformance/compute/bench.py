@@ -62,6 +62,7 @@ class ComputeBench:
     target: Target
     story: list[str] = attrs.field(factory=list)
     _count: int = attrs.field(default=0, init=False)
+    _children: list[Child] = attrs.field(factory=list, init=False)
     _chance: random.Random = attrs.field(init=False)
 
     @_chance.default
@@ -98,10 +99,16 @@ class ComputeBench:
         begun = self.subject.folder / f"begun-{uuid4().hex}"
         call = partial(perform, attrs.evolve(self._acts(acts, at_once=False), begun=begun))
         child = start_child(call, self._folder())
+        self._children.append(child)
         until = monotonic() + LONGEST_START
         while not begun.exists() and child.process.exitcode is None and monotonic() < until:
             sleep(_LOOK)
         return child
+
+    def close(self) -> None:
+        """Kill the processes that a failed test has left, a frozen one too."""
+        for child in self._children:
+            child.kill()
 
     def cut(self, *acts: Act, longest: float) -> None:
         """Begin calls, and kill their process after a random part of ``longest`` seconds."""

@@ -202,6 +202,26 @@ class Busy(FolderCompute):
         raise ComputeUnavailable("busy")
 factory = own(Busy)
 """,
+    "locking": """
+import fcntl
+class Locking(FolderCompute):
+    def _lock(self):
+        self._folder.mkdir(exist_ok=True)
+        lock = (self._folder.parent / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ComputeUnavailable("locked") from None
+        return lock
+    async def provision(self, spec):
+        with self._lock():
+            time.sleep(1)
+            return await super().provision(spec)
+    async def destroy(self, tenant, location):
+        with self._lock():
+            return await super().destroy(tenant, location)
+factory = own(Locking)
+""",
     "always-busy": """
 import landlord_engines_core.conformance.compute.acts as acts
 acts.LONGEST = 0.3

@@ -382,6 +382,15 @@ class Alone(RightEngine):
         await super().serve(started)
 factory = own(Alone)
 """,
+    "single": """
+class Single(RightEngine):
+    async def serve(self, started):
+        try: Path(self.settings.path + ".single").open("x").close()
+        except FileExistsError: raise EngineRefused("another worker serves") from None
+        await super().serve(started)
+factory = own(Single)
+""",
+    "unjournaled": "factory = info(capabilities={Capability.TENANT_LOCK: FULL})",
     "follows-another": """
 def create(context):
     async def resync(ended, steps):

@@ -1,4 +1,4 @@
-"""The harness of the tests of the engine `direct`: a file with jobs, a target, and real workers."""
+"""The harness of the tests of the example `sqlite`: a file with jobs, a target, and real workers."""
 
 import signal
 from pathlib import Path
@@ -16,13 +16,12 @@ from landlord_test_target.worker import Worker
 
 
 @attrs.define(kw_only=True)
-class DirectHarness:
+class QueueHarness:
     """The file with jobs, the target, and the workers of one test."""
 
     backend: LocalBackend
     target: Target
     folder: Path
-    engine: str = "direct"
     workers: list[Worker] = attrs.field(factory=list)
 
     @property
@@ -34,7 +33,7 @@ class DirectHarness:
         return await (await self.launch(**worker)).wait_registered()
 
     async def launch(self, **worker: object) -> Worker:
-        launched = Worker(config=self.config(**worker), folder=self.folder, engine=self.engine)
+        launched = Worker(config=self.config(**worker), folder=self.folder, engine="sqlite")
         self.workers.append(launched)
         return await launched.start()
 
@@ -64,6 +63,6 @@ class DirectHarness:
         quick = {"hold_retry_interval": "200ms", "drain_timeout": "10s", "probe_address": ""}
         return {
             "compute": {"target": {"url": self.target.url}},
-            "workflow": {self.engine: {**self.backend.settings, "poll_interval": "20ms"}},
+            "workflow": {"sqlite": {**self.backend.settings, "poll_interval": "20ms"}},
             "worker": {**quick, **worker},
         }

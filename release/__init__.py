@@ -1,0 +1,1 @@
+"""Building what a release publishes, up to the upload: `nox -s release`."""
