@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
@@ -43,6 +44,25 @@ async def test_rows_are_yielded_before_the_response_has_ended() -> None:
 
     assert [await anext(rows) for _ in range(3)] == [{"a": 1}] * 3
     await rows.aclose()
+
+
+async def test_the_memory_that_rows_take_does_not_grow_with_their_number() -> None:
+    async def many(count: int) -> AsyncIterator[bytes]:
+        yield b'{"rows":[{"n":0}'
+        for _ in range(count):
+            yield b',{"text":"' + b"x" * 990 + b'"}'
+        yield b"]}"
+
+    async def measure(count: int) -> int:
+        tracemalloc.start()
+        try:
+            read_count = sum([1 async for _ in read_rows(many(count))])
+            assert read_count == count + 1
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert await measure(3000) < await measure(300) + 100_000
 
 
 @pytest.mark.parametrize(
