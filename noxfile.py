@@ -9,7 +9,8 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2026.4"
-nox.options.default_venv_backend = "virtualenv"
+# If uv is beside nox, an environment takes a fifth of the processor time.
+nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 # nox makes it an error where CI is set; not every machine has every Python.
 nox.options.error_on_missing_interpreters = False
@@ -52,7 +53,9 @@ def install(session: nox.Session, *requirements: str, group: str | None = None) 
     """Install with every version pinned."""
     groups = nox.project.load_toml("pyproject.toml")
     needed = nox.project.dependency_groups(groups, group) if group else ()
-    session.install(*needed, *requirements, env={"PIP_CONSTRAINT": str(ROOT / "constraints.txt")})
+    constraints = str(ROOT / "constraints.txt")
+    environment = {"PIP_CONSTRAINT": constraints, "UV_CONSTRAINT": constraints}
+    session.install(*needed, *requirements, env=environment)
 
 
 def install_editable(
