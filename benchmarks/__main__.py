@@ -3,8 +3,8 @@
 One restate-server and a stub of Landlord's API serve three workers: landlord-host, a bare service that
 makes the same calls, and the minimal service. Each is a process of its own, and they get jobs in turns.
 The benchmark exits with 1 only if a job costs the worker more than 1.5 times the bare service's cost.
-`--before` adds another version of landlord-host. `--docker` measures containers on a real Docker
-daemon instead, see `benchmarks.containers`.
+`--before` adds another version of landlord-host, and `--traces` one that exports traces. `--docker`
+measures containers on a real Docker daemon instead, see `benchmarks.containers`.
 """
 
 import argparse
@@ -48,9 +48,12 @@ SIDES: tuple[tuple[str, Start], ...] = (
 )
 
 
-async def main(plan: Plan, into: Path, before: Path | None) -> int:
+async def main(plan: Plan, into: Path, before: Path | None, *, traces: bool) -> int:
     """Run the benchmark, write the report, and return the exit code."""
     starters = [*SIDES]
+    if traces:
+        traced = partial(our_worker, service="TenantProvisioningTraced", traced=True)
+        starters.append(("with traces", traced))
     if before is not None:
         other = partial(our_worker, host=before, service="TenantProvisioningBefore")
         starters.append(("before", other))
@@ -104,8 +107,10 @@ if __name__ == "__main__":
     results = Path(__file__).with_name("results")
     parser.add_argument("--into", type=Path, default=results, help="the folder for results")
     parser.add_argument("--before", type=Path, help="another version's landlord-host")
+    parser.add_argument("--traces", action="store_true", help="add a worker that exports traces")
     chosen = parser.parse_args()
     if chosen.docker:
         plan = containers.SHORT if chosen.short else containers.LONG
         sys.exit(asyncio.run(containers.measure(plan)))
-    sys.exit(asyncio.run(main(SHORT if chosen.short else LONG, chosen.into, chosen.before)))
+    size = SHORT if chosen.short else LONG
+    sys.exit(asyncio.run(main(size, chosen.into, chosen.before, traces=chosen.traces)))

@@ -3,7 +3,7 @@
     python -m benchmarks.landlord_stub PORT
 
 ``PUT /config`` sets the configuration of every tenant. ``GET /counts`` returns the number of requests to
-each path.
+each path. ``POST /v1/traces`` takes spans, as a receiver of OpenTelemetry does.
 """
 
 import json
@@ -47,7 +47,7 @@ class Stub:
                 return {"provider": "mock", "defaults": {"replicas": 1, "port": 80}}
             case ["counts"]:
                 return dict(self.counts)
-            case ["config"]:
+            case ["config"] | ["v1", "traces"]:
                 return {}
             case _:
                 return None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -97,8 +98,12 @@ def our_worker(
     host: Path = HOST,
     service: str = SERVICE,
     settings: Mapping[str, str] = MappingProxyType({}),
+    traced: bool = False,
 ) -> Iterator[Worker]:
-    """Start a landlord-host with the Restate engine and these settings."""
+    """Start a landlord-host with the Restate engine and these settings.
+
+    With ``traced`` it exports traces to the stub of Landlord's API, which takes them and keeps nothing.
+    """
     port = _free_port()
     restate = {
         "endpoint": location.ingress,
@@ -113,7 +118,8 @@ def our_worker(
     sections = {"compute": {"mock": {}}, "workflow": {"restate": restate}, "worker": worker}
     config.write_text(json.dumps(sections))
     command = (str(host), "--engine=restate", f"--config={config}", "--log-format=json")
-    with run_process(command, location.folder / f"worker-{port}.log") as process:
+    traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": location.landlord} if traced else {}
+    with run_process(command, location.folder / f"worker-{port}.log", traces) as process:
         yield Worker(
             service=service,
             uri=f"http://127.0.0.1:{port}/",
@@ -154,11 +160,17 @@ def run_landlord_stub(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def run_process(command: Sequence[str], log: Path) -> Iterator[psutil.Process]:
-    """Run a command with its output in a file, and end it with the block."""
+def run_process(
+    command: Sequence[str], log: Path, variables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[psutil.Process]:
+    """Run a command with its output in a file and these variables, and end it with the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  # our own command
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **variables},  # noqa: TID251  # the command's own environment
         )
     try:
         yield psutil.Process(process.pid)

@@ -1,6 +1,7 @@
 import asyncio
 import signal
 import threading
+from collections import Counter
 
 import pytest
 from opentelemetry import trace
@@ -12,6 +13,7 @@ from opentelemetry.sdk.trace.export import (
     SpanExportResult,
 )
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import StatusCode
 from opentelemetry.util._once import Once
 
@@ -134,7 +136,7 @@ def test_killed_jobs_are_forgotten(monkeypatch: pytest.MonkeyPatch, recorder: Re
         with recorder.job(f"inv_{number}"):
             pass
 
-    assert list(recorder._first_seen) == ["inv_2", "inv_3"]
+    assert list(recorder._jobs) == ["inv_2", "inv_3"]
 
 
 def test_nothing_is_recorded_outside_of_a_job(
@@ -172,6 +174,23 @@ def test_a_job_that_its_sender_does_not_sample_is_not_recorded(
         job.end("job provision", {})
 
     assert names(exporter) == []
+
+
+def test_a_sampler_takes_all_spans_of_a_job_or_none(exporter: InMemorySpanExporter) -> None:
+    provider = TracerProvider(ParentBased(TraceIdRatioBased(0.5)), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    recorder = Recorder(provider)
+
+    for number in range(40):
+        execution_id = f"inv_{number}"
+        with recorder.job(execution_id), recorder.span(execution_id, {}, is_request=False):
+            pass
+        with recorder.job(execution_id) as job:
+            job.end(execution_id, {})
+
+    counts = Counter(names(exporter))
+    assert set(counts.values()) == {2}
+    assert 5 < len(counts) < 35
 
 
 @pytest.mark.parametrize(

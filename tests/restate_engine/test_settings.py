@@ -97,7 +97,7 @@ def test_beyond_loopback_the_advertised_url_is_required() -> None:
 
 
 @pytest.mark.parametrize("address", [":9080", "10.0.0.7:9080", "worker:9080", "[::]:9080"])
-def test_beyond_loopback_without_keys_both_remedies_are_named(address: str) -> None:
+def test_beyond_loopback_without_identity_keys_both_remedies_are_named(address: str) -> None:
     with pytest.raises(SettingsError) as caught:
         settings(worker_address=address, worker_advertised_url=Url("http://w:1")).check()
 
@@ -106,7 +106,9 @@ def test_beyond_loopback_without_keys_both_remedies_are_named(address: str) -> N
 
 
 @pytest.mark.parametrize("extra", [{"identity_keys": ("publickeyv1_x",)}, {"allow_unsigned": True}])
-def test_beyond_loopback_keys_or_an_explicit_setting_are_accepted(extra: dict[str, object]) -> None:
+def test_beyond_loopback_identity_keys_or_allow_unsigned_are_accepted(
+    extra: dict[str, object],
+) -> None:
     settings(worker_address=":9080", worker_advertised_url=Url("http://w:1"), **extra).check()
 
 
@@ -155,14 +157,12 @@ def test_an_unknown_auth_type_is_refused() -> None:
         ({"worker_namespace": "eu", "worker_service_prefix": "blue"}, "eu-blue-TenantProvisioning"),
     ],
 )
-def test_every_service_name_is_derived_from_one_setting(
-    values: dict[str, str], service: str
-) -> None:
+def test_all_services_share_one_base_name(values: dict[str, str], service: str) -> None:
     names = settings(**values).names
 
     assert names.service == service
     assert names.lock == f"{service}Tenant"
-    assert names.service_for_landlord == values.get("service_name", "TenantProvisioning")
+    assert names.unprefixed_service == values.get("service_name", "TenantProvisioning")
 
 
 @pytest.mark.parametrize("key", ["", "hush", "-----BEGIN PUBLIC KEY-----"])

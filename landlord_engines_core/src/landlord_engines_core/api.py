@@ -98,6 +98,7 @@ from landlord_engines_core.queueing import (
 from landlord_engines_core.settings import Address, Duration, Secret, Url
 from landlord_engines_core.steps import NONE_LOST, LostAttempts, Steps
 from landlord_engines_core.tenants.order import Contender, IsDesired, is_superseded
+from landlord_engines_core.tracing import continue_trace
 
 __all__ = [
     "COMPUTE_CONTRACT",
@@ -181,6 +182,7 @@ __all__ = [
     "WorkerEngine",
     "begin_observation",
     "codec",
+    "continue_trace",
     "describe_holder",
     "growing_pause",
     "is_superseded",

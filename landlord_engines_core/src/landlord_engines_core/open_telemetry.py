@@ -52,8 +52,8 @@ _SERVICE = "landlord-worker"
 _DEFAULTS = {"OTEL_TRACES_EXPORTER": "otlp", OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf"}
 """The specification's defaults. The SDK leaves them to whoever configures it."""
 
-_MAX_JOBS = 10_000
-"""Jobs whose first attempt in this process is remembered; a killed job never ends."""
+_MAX_JOBS = 2_000
+"""Jobs whose span is kept between their attempts; a killed job never ends."""
 
 _NO_FAILURES = (Queued, StillRunning, Superseded)
 """Errors that end an attempt although nothing failed."""
@@ -139,7 +139,7 @@ class Recorder:
     def __init__(self, provider: TracerProvider) -> None:
         provider.id_generator = _DerivedIds()
         self._provider = provider
-        self._first_seen: OrderedDict[str, int] = OrderedDict()
+        self._jobs: OrderedDict[str, tuple[Span, int]] = OrderedDict()
         self._tracer = provider.get_tracer("landlord-engines", __version__)
 
     @contextmanager
@@ -155,16 +155,24 @@ class Recorder:
     def job(self, execution_id: str) -> Iterator["JobSpan"]:
         """Let the spans in this context belong to a job."""
         job = JobSpan(recorder=self, execution_id=execution_id)
-        self._first_seen.setdefault(execution_id, time_ns())
-        while len(self._first_seen) > _MAX_JOBS:
-            self._first_seen.popitem(last=False)
-        # This span gives the others their parent, and is never ended nor exported: only the attempt
-        # that ends the job knows its result.
-        token = attach(set_span_in_context(self.start_job(execution_id, "job")))
+        token = attach(set_span_in_context(self._open_job(execution_id)))
         try:
             yield job
         finally:
             detach(token)
+
+    def _open_job(self, execution_id: str) -> Span:
+        """Return the span that gives the other spans of a job their parent.
+
+        It is never ended nor exported: only the attempt that ends the job knows its result.
+        """
+        if execution_id not in self._jobs:
+            # Restate enters a job's handler again after each step, and each time a new span would cost.
+            self._jobs[execution_id] = self.start_job(execution_id, "job"), time_ns()
+            while len(self._jobs) > _MAX_JOBS:
+                self._jobs.popitem(last=False)
+        span, _ = self._jobs[execution_id]
+        return span
 
     def take_start(self, execution_id: str, started_at: str) -> int:
         """Return the time in nanoseconds at which a job began, in this process or before.
@@ -172,7 +180,7 @@ class Recorder:
         The job's record has the time at which its first step ended; this process may know an earlier one.
         """
         now = time_ns()
-        seen = self._first_seen.pop(execution_id, now)
+        _, seen = self._jobs.pop(execution_id, (None, now))
         return min(seen, _read_time(started_at) if started_at else now)
 
     def start_job(

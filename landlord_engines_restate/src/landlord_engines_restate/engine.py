@@ -126,11 +126,11 @@ class RestateEngine(WorkerEngine):
 
     def _warn_about_settings(self) -> None:
         names = self._settings.names
-        if names.service != names.service_for_landlord:
+        if names.service != names.unprefixed_service:
             self._logger.warning(
                 "Landlord calls the service without namespace and prefix, and will not find it",
                 serves=names.service,
-                service_for_landlord=names.service_for_landlord,
+                unprefixed_service=names.unprefixed_service,
             )
         if not self._settings.identity_keys:
             self._logger.warning("requests are not checked for Restate's signature")

@@ -24,12 +24,12 @@ class Names:
 
     Attributes:
         service: The jobs' service.
-        service_for_landlord: The service that Landlord calls. It is the jobs' service, unless
+        unprefixed_service: The service that Landlord calls. It is the jobs' service, unless
             ``worker_namespace`` or ``worker_service_prefix`` is set.
     """
 
     service: str
-    service_for_landlord: str
+    unprefixed_service: str
 
     @property
     def lock(self) -> str:

@@ -53,12 +53,21 @@ class Engine(WorkerEngine):
         self.end.set()
 
 
-async def run(logger: RecordingLogger, control: Control, first: Callable[[], None]) -> None:
+async def run(
+    logger: RecordingLogger,
+    control: Control,
+    first: Callable[[], None],
+    drain_timeout: float = 30.0,
+) -> None:
     def create(_: EngineContext) -> WorkerEngine:
         return Engine(first)
 
     own = EngineFactory(info=INFO, settings_type=object, create_engine=create)
-    worker = WorkerSettings(probe_address=Address(""), compute_cache_ttl=Duration(1.0))
+    worker = WorkerSettings(
+        probe_address=Address(""),
+        compute_cache_ttl=Duration(1.0),
+        drain_timeout=Duration(drain_timeout),
+    )
     settings = Settings(engine=None, compute={}, log=LogSettings(), worker=worker)
     await run_worker(own, settings, logger, control, fail_fast=True)
 
@@ -88,16 +97,17 @@ async def test_a_worker_says_if_the_variables_need_what_is_not_installed(
     assert NOT_INSTALLED in logger.events("warning")
 
 
-async def test_the_last_spans_may_take_until_the_deadline_of_the_drain(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("drain_timeout", "longest"), [(30.0, 5.0), (2.0, 2.0)])
+async def test_the_last_spans_have_some_seconds_within_the_drain(
+    monkeypatch: pytest.MonkeyPatch, drain_timeout: float, longest: float
 ) -> None:
     recorder, logger, control = LateRecorder(), RecordingLogger(), Control()
     monkeypatch.setattr(tracing, "_recorder", recorder)
 
-    await run(logger, control, control.stop.set)
+    await run(logger, control, control.stop.set, drain_timeout)
 
     (seconds,) = recorder.deadlines
-    assert 20 < seconds <= 30
+    assert longest - 2 < seconds <= longest
     assert "the last spans were not exported in time" in logger.events("warning")
 
 

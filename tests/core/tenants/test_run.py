@@ -38,7 +38,7 @@ async def test_an_answer_has_the_form_of_landlords_own_worker() -> None:
     answer = await build_tenant_jobs(("mock", MockCompute())).run(body(image="x"), InMemorySteps())
 
     assert answer.state is ExecutionState.SUCCEEDED
-    assert (answer.execution_id, answer.provider_type) == ("one", "direct")
+    assert (answer.execution_id, answer.provider_type) == ("one", "in-memory")
     assert answer.output.provider_type == "mock"
     assert answer.output.resource_ids == {"tenant": "t"}
     assert answer.start_time <= answer.stop_time

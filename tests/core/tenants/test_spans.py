@@ -47,7 +47,7 @@ async def test_a_job_has_spans_for_its_steps_and_for_the_calls_of_its_engine() -
         "landlord.tenant": "t",
         "landlord.execution_id": "one",
         "landlord.compute_engine": "mock",
-        "landlord.worker_engine": "direct",
+        "landlord.worker_engine": "in-memory",
         "landlord.outcome": "created",
     }
 

@@ -91,5 +91,5 @@ def clone(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     platforms = (f"--platform=manylinux{libc}_{machine}" for libc in libraries)
     pip = (sys.executable, "-m", "pip", "download", "--quiet", f"--dest={dist}")
     pins = f"--constraint={ROOT / 'constraints.txt'}"
-    run_command(*pip, pins, *FOREIGN, *platforms, f"{core}[docker,ecs]", str(restate))
+    run_command(*pip, pins, *FOREIGN, *platforms, f"{core}[docker,ecs,otel]", str(restate))
     return folder

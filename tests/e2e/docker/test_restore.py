@@ -1,4 +1,4 @@
-"""`restore` brings a tenant back into service whose worker died in a switch, if no worker continues."""
+"""If a worker died in a switch and no other continues, `restore` makes the tenant serve again."""
 
 from collections.abc import Callable
 
@@ -53,7 +53,7 @@ async def wait_exited(tenant: TenantContainers) -> None:
         ("rollback:started", BAD, f"{WEB}:1"),
     ],
 )
-async def test_after_an_interrupted_update_restore_leaves_one_complete_version_serving(
+async def test_restore_after_an_interrupted_update_leaves_one_container_that_serves(
     make_engine: MakeEngine, tenant: TenantContainers, point: str, image: str, serving: str
 ) -> None:
     await interrupt_update(make_engine, tenant, point, image)
@@ -99,7 +99,7 @@ async def test_restore_creates_no_container(
 @pytest.mark.parametrize(
     ("point", "restored"), [("update:stopped", False), ("update:started", True)]
 )
-async def test_without_a_previous_container_restore_promotes_only_a_running_next_one(
+async def test_restore_promotes_the_next_container_only_if_it_runs(
     make_engine: MakeEngine, tenant: TenantContainers, point: str, *, restored: bool
 ) -> None:
     engine = make_engine()

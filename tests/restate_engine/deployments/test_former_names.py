@@ -9,7 +9,7 @@ from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.deployments.former_names import refuse_former_names
 from landlord_engines_restate.settings import Names
 
-NAMES = Names(service="Jobs", service_for_landlord="Jobs")
+NAMES = Names(service="Jobs", unprefixed_service="Jobs")
 
 
 async def check_former_names(httpserver: HTTPServer) -> None:

@@ -397,3 +397,21 @@ async def test_a_version_that_became_the_latest_meanwhile_is_named_by_its_id(
     restate.services["Jobs"] = "dp_newer"
 
     assert (await mover.move(OLD, dry_run=True)).latest == "dp_newer"
+
+
+async def test_an_invocation_of_the_lock_is_moved_with_the_tenant_of_its_key(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.service = "JobsTenant"
+
+    moved = await mover.move(OLD, dry_run=False)
+
+    assert [(move.outcome, move.tenant) for move in moved.moves] == [(MoveOutcome.MOVED, "acme")]
+
+
+async def test_jobs_of_the_latest_version_are_not_moved(restate: Restate, mover: Mover) -> None:
+    with pytest.raises(SettingsError, match="is the latest version of Jobs") as caught:
+        await mover.move(NEW, dry_run=False)
+
+    assert "register --make-latest" in caught.value.hint
+    assert restate.requests == []

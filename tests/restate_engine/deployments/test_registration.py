@@ -126,7 +126,7 @@ def admin_api(httpserver: HTTPServer) -> AdminApi:
 def build_registrar(admin: AdminClient) -> Registrar:
     return Registrar(
         admin=admin,
-        names=Names(service="Jobs", service_for_landlord="Jobs"),
+        names=Names(service="Jobs", unprefixed_service="Jobs"),
         uri=WORKER,
         manifest=Manifest(digest=DIGEST, services=(JOBS,)),
         on_startup=True,

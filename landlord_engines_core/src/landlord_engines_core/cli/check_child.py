@@ -21,7 +21,7 @@ from landlord_engines_core.cli.options import Options
 from landlord_engines_core.compute.targets import REACH_TIMEOUT
 from landlord_engines_core.engine import Capability
 from landlord_engines_core.errors import LandlordEnginesError, PluginError
-from landlord_engines_core.host import WITHOUT_LANDLORD, WorkerParts, run_async
+from landlord_engines_core.host import NO_LANDLORD_WARNING, WorkerParts, run_async
 from landlord_engines_core.host.worker import LONGEST_SHUTDOWN
 from landlord_engines_core.lifecycle import refuse_unable, within_limit
 from landlord_engines_core.plugins import choose_engine, find_compute_settings
@@ -115,7 +115,7 @@ async def _check_targets(parts: WorkerParts, reporter: Reporter) -> None:
 
 async def _check_landlord(parts: WorkerParts, reporter: Reporter) -> str:
     if parts.landlord is None:
-        return f"not configured (worker.landlord_api_url), so that {WITHOUT_LANDLORD}"
+        return f"not configured (worker.landlord_api_url), so that {NO_LANDLORD_WARNING}"
     reporter.begin("the check of Landlord's API", limit=_LONGEST_ANSWER)
     await parts.landlord.reach()
     return f"{parts.landlord.url} answers"

@@ -10,7 +10,7 @@ from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES, Candi
 from landlord_engines_core.cli.options import Options
 from landlord_engines_core.engine import EngineFactory
 from landlord_engines_core.errors import SettingsError
-from landlord_engines_core.host import WorkerParts, build_idle_worker
+from landlord_engines_core.host import WorkerParts, build_worker_for_command
 from landlord_engines_core.logs import Logger, configure
 from landlord_engines_core.plugins import (
     choose_engine,
@@ -50,7 +50,7 @@ class LoadedEngine:
     async def open_worker(self) -> AsyncIterator[WorkerParts]:
         """Build a worker for a command that serves nothing; it logs only errors."""
         logger = build_logger("error", self.settings.log)
-        async with build_idle_worker(self.factory, self.settings, logger) as parts:
+        async with build_worker_for_command(self.factory, self.settings, logger) as parts:
             yield parts
 
 

@@ -76,9 +76,9 @@ class ComputeContext:
             tenants' configurations. They may contain secrets.
         logger: A logger. Its lines carry the tenant and the job of the current call.
         limits: The worker's limits.
-        time_request: Context manager around one request to the target. The worker's metrics show its
-            duration and whether it failed, by the name, for example ``create the container``. A name
-            is a word of a fixed set, and never a tenant or an id.
+        time_request: Context manager around one request to the target. The worker's metrics and traces
+            show its duration and whether it failed, by the name, for example ``create the container``.
+            A name is a word of a fixed set, and never a tenant or an id.
         threads: The threads of `run_in_thread`; ``None`` for those of the event loop.
     """
 

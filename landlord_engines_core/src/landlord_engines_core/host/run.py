@@ -26,16 +26,15 @@ from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.signals import LAST_RESORT, Control
 from landlord_engines_core.tracing import start_export, stop_export
 
-__all__ = ["WITHOUT_LANDLORD", "find_version", "run_process", "run_worker"]
+__all__ = ["NO_LANDLORD_WARNING", "find_version", "run_process", "run_worker"]
 
-WITHOUT_LANDLORD = (
+NO_LANDLORD_WARNING = (
     "a configuration that changes while a job runs, or whose job is lost, stays unnoticed"
 )
 """The consequence of a missing ``worker.landlord_api_url``; Landlord's example has none."""
 
-
 LAST_EXPORT = 5.0
-"""Seconds for the export of the last spans if the worker ends without a drain."""
+"""Seconds for the export of the last spans at most: their receiver may be away."""
 
 
 async def run_process(
@@ -160,10 +159,10 @@ class _Worker:
             )
 
     async def _export_last_spans(self) -> None:
-        """Export the remaining spans until the drain's deadline; at once after a second signal."""
+        """Export the remaining spans, within the drain, unless a second signal came."""
         now = asyncio.get_running_loop().time()
-        deadline = now if self.control.force.is_set() else self.lifecycle.deadline
-        if not await stop_export(now + LAST_EXPORT if deadline is None else deadline):
+        latest = now + (0.0 if self.control.force.is_set() else LAST_EXPORT)
+        if not await stop_export(min(latest, self.lifecycle.deadline or latest)):
             self.logger.warning("the last spans were not exported in time")
 
     def _log_start(self) -> None:
@@ -185,7 +184,7 @@ class _Worker:
             self.logger.warning(
                 "Landlord's API is not configured",
                 setting="worker.landlord_api_url",
-                consequence=WITHOUT_LANDLORD,
+                consequence=NO_LANDLORD_WARNING,
             )
 
     def _build_probes(self) -> Probes:

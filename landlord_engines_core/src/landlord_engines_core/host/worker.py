@@ -32,7 +32,7 @@ from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.tenants import JobLimits, TenantJobs, check_limits
 
-__all__ = ["WorkerParts", "build_idle_worker", "build_worker"]
+__all__ = ["WorkerParts", "build_worker", "build_worker_for_command"]
 
 LONGEST_SHUTDOWN = 10.0
 """Seconds that an engine which never served may take to shut down."""
@@ -107,7 +107,7 @@ async def build_worker(
 
 
 @asynccontextmanager
-async def build_idle_worker(
+async def build_worker_for_command(
     factory: EngineFactory, settings: Settings, logger: Logger
 ) -> AsyncIterator[WorkerParts]:
     """Build a worker for a command that serves nothing, and then shut its engine down.

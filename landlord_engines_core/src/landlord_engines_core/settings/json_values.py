@@ -33,7 +33,7 @@ def _not_json(value: object, path: str) -> Iterator[str]:
     elif isinstance(value, float) and not math.isfinite(value):
         yield f"{path} is not a finite number, as JSON requires"
     elif not isinstance(value, _PLAIN):
-        kind = _KINDS.get(type(value).__name__, "of a kind")
+        kind = _KINDS.get(type(value).__name__, "a value")
         yield f"{path} is {kind}, which JSON cannot represent: quote it to make it a text"
 
 

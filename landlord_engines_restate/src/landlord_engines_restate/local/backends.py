@@ -66,7 +66,7 @@ async def _run_backend(
                 **_worker_address(),
             },
             dispatcher=RestateDispatcher(
-                ingress=server.endpoint, admin=admin, service=settings.names.service_for_landlord
+                ingress=server.endpoint, admin=admin, service=settings.names.unprefixed_service
             ),
             more_workers=_worker_address,
         )

@@ -1,4 +1,7 @@
-"""The smallest backend: steps that run at once, a record in memory, and a logger that keeps its lines."""
+"""The smallest backend: steps that run at once, a record in memory, and a logger that keeps its lines.
+
+Also a compute engine with scripted answers, and `build_tenant_jobs` for the handler of jobs.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
@@ -138,7 +141,7 @@ def build_tenant_jobs(
         registry=registry,
         landlord=landlord,
         limits=JobLimits(**{"health_timeout": 0.2, "step_timeout": 5.0, **limits}),  # type: ignore[arg-type]
-        provider_type="direct",
+        provider_type="in-memory",
         logger=logger,
         metrics=metrics,
     )
