@@ -268,6 +268,8 @@ def test_every_file_names_the_image_of_this_version(
 
     assert compose["services"]["worker"]["image"] == container["image"] == image
     assert f'org.opencontainers.image.version="{__version__}"' in read("Dockerfile")
+    page = (ROOT / "docs" / "operating" / "containers.md").read_text(encoding="utf-8")
+    assert {*re.findall(r"landlord-worker:[\w.]+", page)} == {image}
 
 
 def test_the_unit_ends_a_worker_after_its_drain_and_restarts_it_unless_that_is_useless() -> None:

@@ -223,7 +223,7 @@ def measure_listing(folder: Path) -> tuple[float, str]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, completed.stderr
 
 
-def test_the_list_imports_no_plugin_and_300_distributions_take_hardly_longer_than_5(
+def test_the_list_imports_no_plugin_and_a_distribution_takes_less_than_a_millisecond(
     tmp_path: Path,
 ) -> None:
     for count in (5, 300):
@@ -239,4 +239,4 @@ def test_the_list_imports_no_plugin_and_300_distributions_take_hardly_longer_tha
 
     assert "landlord_engines_core.catalog" in imported
     assert "plugin_0" not in imported
-    assert many < 1.5 * few
+    assert (many - few) / 295 < 0.001
