@@ -2,7 +2,7 @@
 
 from landlord_engines_core import host
 from landlord_engines_core.conformance import hermetic, static
-from landlord_engines_core.conformance.compute import acts
+from landlord_engines_core.conformance.compute import calls
 from landlord_engines_core.conformance.live import worker
 
-__all__ = ["acts", "hermetic", "host", "static", "worker"]
+__all__ = ["calls", "hermetic", "host", "static", "worker"]
