@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
+from pytest_httpserver import HTTPServer
 
-from landlord_engines_core.engine import Capability, EngineContext, HostInfo
+from landlord_engines_core.engine import Capability, EngineContext, HostInfo, TenantStatus
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings import Url
 from landlord_engines_restate import RestateEngine, RestateSettings, factory
@@ -11,9 +13,11 @@ from landlord_test_target.in_memory import RecordingLogger, build_tenant_jobs
 KEY = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f"
 
 
-def engine(logger: RecordingLogger | None = None, **settings: object) -> RestateEngine:
+def engine(
+    logger: RecordingLogger | None = None, url: str = "http://127.0.0.1:9", **settings: object
+) -> RestateEngine:
     context = EngineContext(
-        settings=RestateSettings(admin_endpoint=Url("http://127.0.0.1:9"), **settings),  # type: ignore[arg-type]
+        settings=RestateSettings(admin_endpoint=Url(url), **settings),  # type: ignore[arg-type]
         run_job=build_tenant_jobs().run,
         resync=build_tenant_jobs().resync,
         is_desired=build_tenant_jobs().is_desired,
@@ -42,6 +46,23 @@ async def test_with_identity_keys_nobody_is_warned_of_missing_signatures() -> No
 
     assert signed.events("warning") == []
     assert unsigned.events("warning") == ["requests are not checked for Restate's signature"]
+
+
+async def test_tenants_are_read_from_the_admin_api_and_jobs_are_retried_there(
+    httpserver: HTTPServer,
+) -> None:
+    rows = {"rows": []}  # type: ignore[var-annotated]
+    text = json.dumps(rows, separators=(",", ":"))
+    httpserver.expect_request("/query").respond_with_data(text)
+    httpserver.expect_request("/invocations/inv_1/resume", method="PATCH").respond_with_data("")
+    httpserver.expect_request("/invocations/inv_2/resume").respond_with_data("", status=404)
+    restate_engine = engine(url=httpserver.url_for(""))
+
+    assert [tenant async for tenant in restate_engine.list_tenants()] == []
+    assert await restate_engine.read_tenant("t") == TenantStatus(tenant="t")
+    assert await restate_engine.retry_job("inv_1")
+    assert not await restate_engine.retry_job("inv_2")
+    await restate_engine.shutdown(0)
 
 
 async def test_a_shutdown_before_anything_else_is_no_error() -> None:

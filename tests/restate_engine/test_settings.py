@@ -5,6 +5,7 @@ from landlord_engines_core.settings import Secret, Url
 from landlord_engines_restate.settings import RestateSettings
 
 ADMIN = Url("http://restate:9070")
+KEY = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f"
 
 
 def settings(**values: object) -> RestateSettings:
@@ -105,7 +106,7 @@ def test_beyond_loopback_without_identity_keys_both_remedies_are_named(address: 
     assert "workflow.restate.allow_unsigned" in caught.value.hint
 
 
-@pytest.mark.parametrize("extra", [{"identity_keys": ("publickeyv1_x",)}, {"allow_unsigned": True}])
+@pytest.mark.parametrize("extra", [{"identity_keys": (KEY,)}, {"allow_unsigned": True}])
 def test_beyond_loopback_identity_keys_or_allow_unsigned_are_accepted(
     extra: dict[str, object],
 ) -> None:
@@ -165,10 +166,23 @@ def test_all_services_share_one_base_name(values: dict[str, str], service: str) 
     assert names.unprefixed_service == values.get("service_name", "TenantProvisioning")
 
 
-@pytest.mark.parametrize("key", ["", "hush", "-----BEGIN PUBLIC KEY-----"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "hush",
+        "-----BEGIN PUBLIC KEY-----",
+        "publickeyv1_",
+        "publickeyv1_...",
+        KEY[:-1],
+        f"{KEY}f",
+        KEY.replace("w7", "O0"),
+        KEY.removeprefix("publickeyv1_"),
+    ],
+)
 def test_an_invalid_public_key_is_named_by_its_position_and_not_shown(key: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        settings(identity_keys=("publickeyv1_x", key)).check()
+        settings(identity_keys=(KEY, key)).check()
 
     assert "workflow.restate.identity_keys[1]" in caught.value.message
     assert "hush" not in str(caught.value)

@@ -13,15 +13,24 @@ from typing import Any, TypeVar, get_origin
 import attrs
 from cattrs import BaseValidationError, Converter, transform_error
 from cattrs.cols import homogenous_tuple_structure_factory
+from cattrs.gen import make_dict_unstructure_fn, override
 from cattrs.preconf.json import JsonConverter, make_converter
 
-__all__ = ["BadDocument", "dumps", "loads", "structure", "unstructure"]
+__all__ = ["ADDED_LATER", "BadDocument", "dumps", "loads", "structure", "unstructure"]
 
 T = TypeVar("T")
 
 _Hook = Callable[[object, Any], object]
 
 _KINDS = {str: "a string", int: "a whole number", bool: "true or false", float: "a number"}
+
+
+ADDED_LATER = {"omit_if_default": True}
+"""Metadata of a field that is not written if it has its default.
+
+Backends compare a replayed call with the journaled one byte by byte. A job that an earlier version began
+has no value for the field, so its calls stay the same.
+"""
 
 
 class BadDocument(ValueError):
@@ -105,6 +114,21 @@ def _list(kind: Any, converter: Converter) -> _Hook:
     return check
 
 
+def _has_later_fields(kind: Any) -> bool:
+    return attrs.has(kind) and any(
+        field.metadata.get("omit_if_default") for field in attrs.fields(kind)
+    )
+
+
+def _without_defaults(kind: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
+    later = {
+        field.name: override(omit_if_default=True)
+        for field in attrs.fields(kind)
+        if field.metadata.get("omit_if_default")
+    }
+    return make_dict_unstructure_fn(kind, converter, **later)  # type: ignore[arg-type]  # a mapping
+
+
 def _make_converter(*, detailed: bool) -> JsonConverter:
     converter = make_converter(detailed_validation=detailed)
     for kind in (str, int, bool):
@@ -115,6 +139,7 @@ def _make_converter(*, detailed: bool) -> JsonConverter:
     converter.register_structure_hook_factory(_is_a(Mapping), _object)
     converter.register_structure_hook_factory(_is_a(tuple), _list)
     converter.register_structure_hook_factory(attrs.has, _fields)
+    converter.register_unstructure_hook_factory(_has_later_fields, _without_defaults)
     return converter
 
 

@@ -18,6 +18,7 @@ The tree, with the stable code of each class::
     │   ├── EngineRefused             LE302  the engine declines to serve at all
     │   ├── CapabilityNotSupported    LE303
     │   ├── DeploymentInUse           LE304  an old version is still needed
+    │   ├── TenantNotFound            LE305  the backend knows no such tenant
     │   └── RegistrationError         LE310
     │       ├── RegistrationFailed    LE311  another attempt may succeed
     │       └── RegistrationRefused   LE312  another attempt will not help
@@ -83,6 +84,7 @@ __all__ = [
     "SettingsError",
     "StillRunning",
     "Superseded",
+    "TenantNotFound",
     "Transient",
     "name_tenant",
 ]
@@ -211,6 +213,12 @@ class DeploymentInUse(EngineError):
     """Executions still need the old version of the worker after a move."""
 
     code = "LE304"
+
+
+class TenantNotFound(EngineError):
+    """The backend has neither a record nor an open job of the tenant."""
+
+    code = "LE305"
 
 
 class RegistrationError(EngineError):

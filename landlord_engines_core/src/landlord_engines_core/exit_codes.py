@@ -14,6 +14,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """A flag or a setting is wrong, or an engine cannot be loaded."""
     FAILED = 3
+    """The engine failed, or a command found what is not as desired: a tenant, or an old version in use."""
     NOT_REGISTERED = 4
     REFUSED = 5
     """The engine declines to serve, or lacks what the command needs."""

@@ -16,6 +16,8 @@ from enum import StrEnum
 
 import attrs
 
+from landlord_engines_core import codec
+
 __all__ = [
     "HISTORY_LIMIT",
     "CompletedJob",
@@ -132,6 +134,7 @@ class JobStart:
         placement: Where the job acts; ``None`` for a delete.
         candidates: Where a delete looks for a resource of a tenant without a record.
         is_uuid: Whether the tenant's key is Landlord's UUID, which no other tenant ever gets.
+        name: The tenant's name, shortened; empty if an earlier version began the job.
     """
 
     operation: str
@@ -139,6 +142,7 @@ class JobStart:
     placement: Placement | None = None
     candidates: tuple[Placement, ...] = ()
     is_uuid: bool = False
+    name: str = attrs.field(default="", metadata=codec.ADDED_LATER)
 
 
 @attrs.frozen(kw_only=True)
@@ -202,11 +206,13 @@ class Record:
             ends moves its placement to the end.
         transitions: The last jobs, oldest first.
         deleted: Whether a delete confirmed that no resource is left, and no job started since.
+        name: The tenant's name in its last job, shortened; may be empty.
     """
 
     placements: tuple[Placement, ...] = ()
     transitions: tuple[Transition, ...] = ()
     deleted: bool = False
+    name: str = attrs.field(default="", metadata=codec.ADDED_LATER)
 
     def has_ended(self, execution_id: str) -> bool:
         """Whether this job has an end in the record."""
@@ -229,7 +235,12 @@ class Record:
             transitions = (*transitions, transition)[-HISTORY_LIMIT:]
         # A second delete keeps ``deleted``: there is still no resource.
         deleted = self.deleted and start.operation == Operation.DELETE
-        return Record(placements=placements, transitions=transitions, deleted=deleted)
+        return Record(
+            placements=placements,
+            transitions=transitions,
+            deleted=deleted,
+            name=start.name or self.name,
+        )
 
     def with_end(self, transition: Transition) -> "Record":
         """Add a job's end, unless the record has it."""

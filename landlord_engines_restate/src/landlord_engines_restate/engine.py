@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from restate.endpoint import Endpoint
@@ -14,6 +14,7 @@ from landlord_engines_core.engine import (
     MoveReport,
     Registration,
     Support,
+    TenantStatus,
     WorkerEngine,
 )
 from landlord_engines_core.errors import EngineFailed
@@ -33,6 +34,7 @@ from landlord_engines_restate.endpoint.server import (
 )
 from landlord_engines_restate.jobs.attempts import with_attempts
 from landlord_engines_restate.jobs.services import build_services
+from landlord_engines_restate.lock.tenant_reader import TenantReader
 from landlord_engines_restate.settings import RestateSettings
 
 __all__ = ["INFO", "RestateEngine", "create_engine"]
@@ -77,6 +79,7 @@ class RestateEngine(WorkerEngine):
             logger=context.logger,
             known=known,
         )
+        self._tenants = TenantReader(admin=self._admin, names=settings.names)
         self._mover = Mover(
             admin=self._admin,
             names=settings.names,
@@ -123,6 +126,18 @@ class RestateEngine(WorkerEngine):
     async def move(self, old: str, *, dry_run: bool) -> MoveReport:
         """Move the jobs of the deployment at this URL to the latest; see `Mover`."""
         return await self._mover.move(old, dry_run=dry_run)
+
+    def list_tenants(self) -> AsyncGenerator[TenantStatus, None]:
+        """List the tenants whose state Restate keeps; see `TenantReader`."""
+        return self._tenants.list_all()
+
+    async def read_tenant(self, tenant: str) -> TenantStatus:
+        """Read a tenant's state on Restate."""
+        return await self._tenants.read(tenant)
+
+    async def retry_job(self, execution_id: str) -> bool:
+        """Have Restate start the next attempt of a waiting job at once."""
+        return await self._admin.retry(execution_id)
 
     def _warn_about_settings(self) -> None:
         names = self._settings.names

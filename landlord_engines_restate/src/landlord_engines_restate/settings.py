@@ -15,6 +15,8 @@ __all__ = ["Names", "RestateSettings"]
 DEFAULT_SERVICE = "TenantProvisioning"
 DEFAULT_ADDRESS = "127.0.0.1:9080"
 KEY_PREFIX = "publickeyv1_"
+KEY_BYTES = 32
+BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 PORTS = range(1, 65536)
 
 
@@ -131,7 +133,7 @@ class RestateSettings:
 
     def _check_identity_keys(self) -> None:
         for number, key in enumerate(self.identity_keys):
-            if not key.startswith(KEY_PREFIX):
+            if not _is_public_key(key):
                 raise SettingsError(
                     f"workflow.restate.identity_keys[{number}] is not a public key of Restate",
                     hint=f"use the key that restate-server logs at its start: {KEY_PREFIX}...",
@@ -191,6 +193,18 @@ class RestateSettings:
         service = self.service_name or DEFAULT_SERVICE
         parts = (self.worker_namespace, self.worker_service_prefix, service)
         return Names("-".join(part for part in parts if part), service)
+
+
+def _is_public_key(key: str) -> bool:
+    """Check for the prefix and 32 bytes in base58, which Restate's SDK requires (observed on 1.3.0)."""
+    encoded = key.removeprefix(KEY_PREFIX)
+    if encoded == key or not set(encoded) <= set(BASE58):
+        return False
+    number = 0
+    for digit in encoded:
+        number = number * len(BASE58) + BASE58.index(digit)
+    leading_zeros = len(encoded) - len(encoded.lstrip(BASE58[0]))
+    return leading_zeros + (number.bit_length() + 7) // 8 == KEY_BYTES
 
 
 def _check_callable(url: str) -> None:

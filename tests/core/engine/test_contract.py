@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,22 @@ class Plain(WorkerEngine):
 async def test_a_method_of_an_undeclared_capability_reports_it(hook: str) -> None:
     with pytest.raises(CapabilityNotSupported, match="this worker engine does not support"):
         await getattr(Plain(), hook)()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda engine: engine.list_tenants(),
+        lambda engine: engine.read_tenant("t"),
+        lambda engine: engine.retry_job("1"),
+    ],
+    ids=["list_tenants", "read_tenant", "retry_job"],
+)
+async def test_an_undeclared_method_about_tenants_reports_it(
+    call: Callable[[WorkerEngine], Any],
+) -> None:
+    with pytest.raises(CapabilityNotSupported, match="this worker engine does not support"):
+        await call(Plain())
 
 
 def test_a_planned_capability_is_not_supported() -> None:

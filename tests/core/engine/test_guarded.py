@@ -1,7 +1,7 @@
 """Each method of a worker engine, and each part of its local backend, is called inside the error boundary."""
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,6 +14,7 @@ from landlord_engines_core.engine import (
     LocalBackend,
     Registration,
     RegistrationState,
+    TenantStatus,
     WorkerEngine,
 )
 from landlord_engines_core.engine.guarded import GuardedEngine, build_boundary, open_local_backend
@@ -25,6 +26,12 @@ from landlord_test_target.landlord import RUNNING, ScriptedDispatcher
 BOUNDARY = build_boundary(EngineInfo(name="own", contract=1))
 REGISTERED = Registration(state=RegistrationState.REGISTERED, detail="here")
 MOVE_REPORT = MoveReport(old="http://old", latest="http://new", moves=(), remaining=0)
+TENANT = TenantStatus(tenant="t")
+
+
+async def list_tenants(engine: WorkerEngine) -> list[TenantStatus]:
+    return [tenant async for tenant in engine.list_tenants()]
+
 
 CALLS: dict[str, Callable[[WorkerEngine], Any]] = {
     "serve": lambda engine: engine.serve(lambda: None),
@@ -34,6 +41,9 @@ CALLS: dict[str, Callable[[WorkerEngine], Any]] = {
     "watch_registration": lambda engine: engine.watch_registration(),
     "make_latest": lambda engine: engine.make_latest(),
     "move": lambda engine: engine.move("http://old", dry_run=True),
+    "list_tenants": list_tenants,
+    "read_tenant": lambda engine: engine.read_tenant("t"),
+    "retry_job": lambda engine: engine.retry_job("inv_1"),
 }
 
 
@@ -69,6 +79,18 @@ class Engine(WorkerEngine):
         self._leave()
         return MOVE_REPORT
 
+    async def list_tenants(self) -> AsyncGenerator[TenantStatus, None]:
+        self._leave()
+        yield TENANT
+
+    async def read_tenant(self, tenant: str) -> TenantStatus:
+        self._leave()
+        return TENANT
+
+    async def retry_job(self, execution_id: str) -> bool:
+        self._leave()
+        return True
+
     def _answer(self) -> Registration:
         self._leave()
         return REGISTERED
@@ -95,7 +117,11 @@ async def test_the_answers_of_an_engine_are_returned() -> None:
 
     answers = [await call(engine) for call in CALLS.values()]
 
-    assert answers == [None, REGISTERED, None, REGISTERED, REGISTERED, REGISTERED, MOVE_REPORT]
+    reads = [[TENANT], TENANT, True]
+    assert answers == [
+        *(None, REGISTERED, None, REGISTERED, REGISTERED, REGISTERED, MOVE_REPORT),
+        *reads,
+    ]
 
 
 def call_exit() -> NoReturn:

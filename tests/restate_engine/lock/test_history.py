@@ -1,8 +1,8 @@
 import json
 
+from landlord_engines_core.engine import JobState, OpenJob
 from landlord_engines_core.models import HISTORY_LIMIT, Transition
 from landlord_engines_restate.lock.history import append_lines, render_history
-from landlord_engines_restate.lock.open_jobs import JobState, OpenJob
 
 
 def transition(number: int, detail: str = "") -> Transition:

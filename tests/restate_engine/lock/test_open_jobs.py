@@ -6,8 +6,9 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from landlord_engines_core.engine import JobState, OpenJob
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.lock.open_jobs import JobState, OpenJob, OpenJobs
+from landlord_engines_restate.lock.open_jobs import OpenJobs
 
 ROW: dict[str, object] = {
     "id": "inv_1",
@@ -44,7 +45,7 @@ def respond_with_rows(
     [
         (
             {"last_failure": "[500] LE402: no; do (tenant t)"},
-            ("held", "LE402", "no; do (tenant t)"),
+            ("held", "LE402", "no; do"),
         ),
         ({"last_failure": "[500] LE403: away"}, ("retrying", "LE403", "away")),
         ({"last_failure": "[500] LE407: later"}, ("queued", "LE407", "later")),

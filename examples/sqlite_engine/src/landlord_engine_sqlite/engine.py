@@ -1,7 +1,7 @@
 """The engine: a task for each job that this process has leased."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import closing, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -10,6 +10,7 @@ import attrs
 
 from landlord_engine_sqlite.steps import ResyncSteps, SqliteSteps
 from landlord_engine_sqlite.store import Job, Store
+from landlord_engine_sqlite.tenants import list_tenants, read_tenant
 from landlord_engines_core.api import (
     Capability,
     CompletedJob,
@@ -23,6 +24,7 @@ from landlord_engines_core.api import (
     Registration,
     RegistrationState,
     Support,
+    TenantStatus,
     WorkerEngine,
     codec,
     pause,
@@ -38,6 +40,8 @@ INFO = EngineInfo(
         Capability.TENANT_LOCK: Support.FULL,
         Capability.JOURNAL: Support.FULL,
         Capability.RESYNC: Support.FULL,
+        Capability.RECORDS: Support.FULL,
+        Capability.RETRY: Support.FULL,
     },
 )
 
@@ -87,6 +91,22 @@ class SqliteEngine(WorkerEngine):
         """Start no more jobs; running ones may finish within the drain, or continue on another worker."""
         self._stopping.set()
         await self._tasks.drain(grace)
+
+    async def list_tenants(self) -> AsyncGenerator[TenantStatus, None]:
+        """List the tenants of the file."""
+        with closing(Store(Path(self.settings.path))) as store:
+            for tenant in list_tenants(store):
+                yield tenant
+
+    async def read_tenant(self, tenant: str) -> TenantStatus:
+        """Read one tenant of the file."""
+        with closing(Store(Path(self.settings.path))) as store:
+            return read_tenant(store, tenant)
+
+    async def retry_job(self, execution_id: str) -> bool:
+        """Make a job due at once; a worker sees it at its next poll."""
+        with closing(Store(Path(self.settings.path))) as store:
+            return store.make_due(int(execution_id))
 
     def _lease(self, store: Store) -> Lease[tuple[int, int]]:
         async def extend(running: Collection[tuple[int, int]]) -> Collection[tuple[int, int]]:

@@ -196,10 +196,26 @@ class Store:
 
     def lock(self, tenant: str) -> Lock:
         """Read a tenant's lock."""
-        for row in self._rows("SELECT * FROM tenants WHERE tenant = ?", tenant):
-            record = codec.loads(row["record"], Record)
-            return Lock(job=row["job"], resync=row["resync"], record=record)
-        return Lock()
+        return next(
+            map(_lock, self._rows("SELECT * FROM tenants WHERE tenant = ?", tenant)), Lock()
+        )
+
+    def locks(self) -> Iterator[tuple[str, Lock]]:
+        """Read all locks, in the order of the tenants, one by one."""
+        for row in self._database.execute("SELECT * FROM tenants ORDER BY tenant"):
+            yield row["tenant"], _lock(row)
+
+    def waiting_jobs(self) -> Iterator[Job]:
+        """Read the open jobs whose last attempt failed, oldest first."""
+        sql = (
+            "SELECT * FROM jobs WHERE kind = 'job' AND state = 'open' AND reason != '' ORDER BY id"
+        )
+        return map(_job, self._rows(sql))
+
+    def make_due(self, job_id: int) -> bool:
+        """Make an open job due at once; return whether it is open."""
+        sql = "UPDATE jobs SET due = 0 WHERE id = ? AND state = 'open' RETURNING id"
+        return bool(self._rows(sql, job_id))
 
     def write_lock(self, tenant: str, lock: Lock) -> None:
         """Write a tenant's lock."""
@@ -208,6 +224,11 @@ class Store:
 
     def _rows(self, sql: str, *values: object) -> list[Mapping[str, Any]]:
         return list(self._database.execute(sql, values))
+
+
+def _lock(row: Mapping[str, Any]) -> Lock:
+    record = codec.loads(row["record"], Record)
+    return Lock(job=row["job"], resync=row["resync"], record=record)
 
 
 def _job(row: Mapping[str, Any]) -> Job:

@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 
 from landlord_engines_core import __version__
 from landlord_engines_core.cli.errors import exit_with_code
+from landlord_engines_core.cli.tenant_commands import TENANT_COMMANDS
 from landlord_engines_core.streams import open_standard_streams
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ Exit codes:
 - 0  the worker drained
 - 1  a second signal ended it
 - 2  wrong usage or settings
-- 3  the engine failed
+- 3  the engine failed, or a tenant is not as desired
 - 4  the registration gave up
 - 5  the engine refuses to serve, or lacks what the command needs
 """
@@ -304,6 +305,10 @@ def new_engine(name: str, kind: str) -> None:
     from landlord_engines_core.cli.scaffolding import write_distribution
 
     write_distribution(kind, name)
+
+
+for _command in TENANT_COMMANDS:
+    landlord_host.add_command(_command)
 
 
 def main() -> None:

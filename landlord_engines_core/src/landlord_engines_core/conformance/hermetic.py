@@ -173,8 +173,10 @@ _OPTIONAL: tuple[tuple[Capability, str, dict[str, Any]], ...] = (
     (Capability.WATCH, "watch_registration", {}),
     (Capability.MAKE_LATEST, "make_latest", {}),
     (Capability.MOVE, "move", {"old": "http://127.0.0.1:9", "dry_run": True}),
+    (Capability.RECORDS, "read_tenant", {"tenant": "t"}),
+    (Capability.RETRY, "retry_job", {"execution_id": "1"}),
 )
-"""The optional capabilities, each with its method."""
+"""The optional capabilities, each with a method that can be awaited."""
 
 
 async def _expect_refusal(

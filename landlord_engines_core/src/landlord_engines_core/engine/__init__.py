@@ -15,6 +15,13 @@ from landlord_engines_core.engine.contract import (
 from landlord_engines_core.engine.local_backend import Dispatcher, LocalBackend, StartLocalBackend
 from landlord_engines_core.engine.moving import MoveOutcome, MoveReport, MoveResult
 from landlord_engines_core.engine.registration import Registration, RegistrationState
+from landlord_engines_core.engine.tenants import (
+    JobFailure,
+    JobState,
+    OpenJob,
+    TenantStatus,
+    read_failure,
+)
 
 __all__ = [
     "CONTRACT",
@@ -24,15 +31,20 @@ __all__ = [
     "EngineFactory",
     "EngineInfo",
     "HostInfo",
+    "JobFailure",
+    "JobState",
     "LocalBackend",
     "MoveOutcome",
     "MoveReport",
     "MoveResult",
+    "OpenJob",
     "Registration",
     "RegistrationState",
     "ResyncTenant",
     "RunJob",
     "StartLocalBackend",
     "Support",
+    "TenantStatus",
     "WorkerEngine",
+    "read_failure",
 ]

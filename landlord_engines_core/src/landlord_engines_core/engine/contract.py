@@ -6,7 +6,7 @@ only additions are made: new optional methods and new fields of context objects 
 """
 
 import abc
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,7 @@ import attrs
 from landlord_engines_core.engine.local_backend import StartLocalBackend
 from landlord_engines_core.engine.moving import MoveReport
 from landlord_engines_core.engine.registration import Registration
+from landlord_engines_core.engine.tenants import TenantStatus
 from landlord_engines_core.errors import CapabilityNotSupported
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.models import CompletedJob, ExecutionStatus, Resynced
@@ -99,6 +100,10 @@ class Capability(StrEnum):
     MAKE_LATEST = "make-latest"
     MOVE = "move"
     """Executions that an old version of the worker began can be moved to the latest."""
+    RECORDS = "records"
+    """The records of all tenants can be read, with the jobs that have not ended."""
+    RETRY = "retry"
+    """A job that waits for its next attempt can be tried at once."""
 
 
 @attrs.frozen(kw_only=True)
@@ -252,6 +257,38 @@ class WorkerEngine(abc.ABC):
         _ = old, dry_run
         raise _unsupported("this worker engine", Capability.MOVE)
 
+    def list_tenants(self) -> AsyncGenerator[TenantStatus, None]:
+        """List each tenant with a record or an open job once, in the order of their keys.
+
+        A record may lack all but the last ended transition. The memory that the list takes does not
+        depend on the number of tenants without an open job. The call needs no `serve`.
+
+        Raises:
+            EngineError: The backend gives no usable answer.
+        """
+        raise _unsupported("this worker engine", Capability.RECORDS)
+
+    async def read_tenant(self, tenant: str) -> TenantStatus:
+        """Read a tenant with its whole record, which is empty if the backend has none.
+
+        Raises:
+            EngineError: The backend gives no usable answer.
+        """
+        _ = tenant
+        raise _unsupported("this worker engine", Capability.RECORDS)
+
+    async def retry_job(self, execution_id: str) -> bool:
+        """Have the backend start the next attempt of a waiting job at once.
+
+        Returns:
+            Whether it will; false if the job has ended meanwhile.
+
+        Raises:
+            EngineError: The backend gives no usable answer.
+        """
+        _ = execution_id
+        raise _unsupported("this worker engine", Capability.RETRY)
+
 
 @attrs.frozen(kw_only=True)
 class EngineFactory:
@@ -279,5 +316,5 @@ class EngineFactory:
 def _unsupported(engine: str, capability: Capability) -> CapabilityNotSupported:
     return CapabilityNotSupported(
         f"{engine} does not support {capability.value!r}",
-        hint="see `landlord-host engines` and the engine's documentation",
+        hint="`landlord-host engines --wide` lists the capabilities of each engine",
     )

@@ -22,13 +22,16 @@ from landlord_engines_core.engine.contract import (
 
 __all__ = ["find_class_problems", "find_factory_problems"]
 
-_METHODS = {
-    Capability.DRY_RUN: "dry_run_registration",
-    Capability.WATCH: "watch_registration",
-    Capability.MAKE_LATEST: "make_latest",
-    Capability.MOVE: "move",
-}
-"""The optional methods, by the capability for which the host calls them."""
+_METHODS = (
+    (Capability.DRY_RUN, "dry_run_registration"),
+    (Capability.WATCH, "watch_registration"),
+    (Capability.MAKE_LATEST, "make_latest"),
+    (Capability.MOVE, "move"),
+    (Capability.RECORDS, "list_tenants"),
+    (Capability.RECORDS, "read_tenant"),
+    (Capability.RETRY, "retry_job"),
+)
+"""The optional methods, each with the capability for which the host calls it."""
 
 
 def find_factory_problems(name: str, factory: EngineFactory) -> tuple[str, ...]:
@@ -65,7 +68,7 @@ def find_class_problems(info: EngineInfo, kind: type) -> tuple[str, ...]:
     missing = [f"{kind.__name__} lacks {method}" for method in sorted(kind.__abstractmethods__)]
     missing += [
         f"it declares {capability} in full, and {kind.__name__} does not override {method}"
-        for capability, method in _METHODS.items()
+        for capability, method in _METHODS
         if info.supports(capability) and getattr(kind, method) is getattr(WorkerEngine, method)
     ]
     return tuple(missing)

@@ -1,7 +1,7 @@
 """A worker engine and its local backend, called inside the error boundary of `plugin_calls`."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import attrs
@@ -10,6 +10,7 @@ from landlord_engines_core.engine.contract import EngineInfo, WorkerEngine
 from landlord_engines_core.engine.local_backend import Dispatcher, LocalBackend, StartLocalBackend
 from landlord_engines_core.engine.moving import MoveReport
 from landlord_engines_core.engine.registration import Registration
+from landlord_engines_core.engine.tenants import TenantStatus
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_core.models import PolledExecution
 from landlord_engines_core.plugin_calls import ErrorBoundary, ignore_time
@@ -75,6 +76,23 @@ class GuardedEngine(WorkerEngine):
         """Call the engine's ``move``."""
         with self.boundary.call("move"):
             return await self.engine.move(old, dry_run=dry_run)
+
+    async def list_tenants(self) -> AsyncGenerator[TenantStatus, None]:
+        """Call the engine's ``list_tenants``."""
+        with self.boundary.call("list_tenants"):
+            async with aclosing(self.engine.list_tenants()) as tenants:
+                async for tenant in tenants:
+                    yield tenant
+
+    async def read_tenant(self, tenant: str) -> TenantStatus:
+        """Call the engine's ``read_tenant``."""
+        with self.boundary.call("read_tenant"):
+            return await self.engine.read_tenant(tenant)
+
+    async def retry_job(self, execution_id: str) -> bool:
+        """Call the engine's ``retry_job``."""
+        with self.boundary.call("retry_job"):
+            return await self.engine.retry_job(execution_id)
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ from landlord_engines_core.tenants.converge import Converger
 from landlord_engines_core.tenants.crash_loops import CrashLoops
 from landlord_engines_core.tenants.failures import Failures
 from landlord_engines_core.tenants.limits import MARGIN
+from landlord_engines_core.tenants.planning import TenantPlanner
 from landlord_engines_core.tenants.reading import JobReader
 from landlord_engines_core.tenants.resync import Resyncer
 from landlord_engines_core.tenants.resync_run import ResyncRunner
@@ -85,6 +86,7 @@ def build_jobs(
     return TenantJobs(
         jobs=jobs,
         resyncs=resyncs,
+        planner=TenantPlanner(converger=converger, resolver=resolver, landlord=landlord),
         confirmer=confirmer,
         failures=step_runner.failures,
         in_flight=in_flight,

@@ -20,6 +20,9 @@ from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, R
 
 __all__ = ["JobActions"]
 
+MAX_NAME_LENGTH = 100
+"""Characters of a tenant's name that its record keeps; a name may be as long as a configuration."""
+
 
 @attrs.frozen(kw_only=True)
 class JobActions:
@@ -42,13 +45,17 @@ class JobActions:
     logger: Logger
 
     async def resolve(self, job: Job, steps: Steps) -> Resolved:
-        """Choose the job's engine and location.
+        """Choose the job's engine and location, and note the tenant's name for its record.
 
         Raises:
             ComputeRefused: The configuration names no engine of this worker.
             LandlordUnavailable: Landlord's API is needed, and gives no usable answer.
             Superseded: A younger job of the tenant has the lock.
         """
+        resolved = await self._choose(job, steps)
+        return attrs.evolve(resolved, name=job.name[:MAX_NAME_LENGTH])
+
+    async def _choose(self, job: Job, steps: Steps) -> Resolved:
         if job.operation is Operation.DELETE:
             if job.unreadable:
                 # The tenant's record may make them needless: `apply` asks only without one.

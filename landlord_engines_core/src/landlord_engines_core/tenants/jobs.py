@@ -7,6 +7,7 @@ from landlord_engines_core.models import CompletedJob, ExecutionStatus, Resynced
 from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants.confirm import Confirmer
 from landlord_engines_core.tenants.failures import Failures
+from landlord_engines_core.tenants.planning import TenantPlanner
 from landlord_engines_core.tenants.resync_run import ResyncRunner
 from landlord_engines_core.tenants.run import JobRunner
 from landlord_engines_core.tenants.slots import Slots
@@ -21,6 +22,7 @@ class TenantJobs:
     Attributes:
         jobs: Runs jobs.
         resyncs: Runs resyncs.
+        planner: Plans for tenants.
         confirmer: Asks Landlord whether a tenant is wanted.
         failures: Translates the errors of Landlord's API.
         in_flight: Requests to targets that were sent and have not ended.
@@ -29,6 +31,7 @@ class TenantJobs:
 
     jobs: JobRunner
     resyncs: ResyncRunner
+    planner: TenantPlanner
     confirmer: Confirmer
     failures: Failures
     in_flight: InFlightRequests

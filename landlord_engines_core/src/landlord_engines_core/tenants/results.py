@@ -5,6 +5,7 @@ Later versions read the journals of earlier ones, so fields are only added, each
 
 import attrs
 
+from landlord_engines_core import codec
 from landlord_engines_core.models import Placement
 
 __all__ = ["Applied", "Confirmed", "Planned", "Resolved", "ResyncCheck"]
@@ -17,11 +18,13 @@ class Resolved:
     Attributes:
         placement: Where the job acts; ``None`` for a delete, whose record has the placements.
         candidates: Where a delete looks for a resource if there is no record.
+        name: The tenant's name, shortened.
     """
 
     started_at: str
     placement: Placement | None = None
     candidates: tuple[Placement, ...] = ()
+    name: str = attrs.field(default="", metadata=codec.ADDED_LATER)
 
 
 @attrs.frozen(kw_only=True)

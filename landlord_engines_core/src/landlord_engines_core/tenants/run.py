@@ -108,6 +108,8 @@ class JobRunner:
             placement=resolved.placement,
             candidates=resolved.candidates,
             is_uuid=job.is_uuid,
+            # From the journal, and not from the job: see `codec.ADDED_LATER`.
+            name=resolved.name,
         )
         record = await steps.acquire(job.tenant, start)
         times = build_job_times(

@@ -1,6 +1,7 @@
 """A client of Restate's admin API."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from landlord_engines_restate.admin.responses import (
     Rows,
     Version,
 )
+from landlord_engines_restate.admin.rows import BrokenRows, read_rows
 from landlord_engines_restate.admin.transport import NO_RESPONSE, AdminTransport
 
 __all__ = ["AdminClient"]
@@ -106,6 +108,15 @@ class AdminClient:
         body = await self._transport.request("POST", "/query", {"query": sql})
         return self._transport.parse(body, Rows).rows
 
+    async def stream_rows(self, sql: str) -> AsyncGenerator[Mapping[str, object], None]:
+        """Run a query with any number of rows, and yield each one; a row lacks the columns that are null."""
+        async with aclosing(self._transport.stream("/query", {"query": sql})) as chunks:
+            try:
+                async for row in read_rows(chunks):
+                    yield row
+            except BrokenRows as error:
+                raise self._transport.unavailable(str(error)) from error
+
     async def kill(self, invocation_id: str) -> bool:
         """Kill an invocation.
 
@@ -121,6 +132,16 @@ class AdminClient:
             Whether the server accepted the request.
         """
         return await self._change(invocation_id, "pause")
+
+    async def retry(self, invocation_id: str) -> bool:
+        """Start the next attempt of an invocation that backs off, or resume a paused one.
+
+        Returns:
+            Whether the server accepted the request; false if the invocation has ended or is unknown.
+            A running invocation is left alone.
+        """
+        # Observed on 1.7.2 and 1.7.12: the attempt begins at once, on the pinned deployment.
+        return await self._change(invocation_id, "resume")
 
     async def resume(self, invocation_id: str, deployment: str) -> bool:
         """Resume a suspended or paused invocation on another deployment.

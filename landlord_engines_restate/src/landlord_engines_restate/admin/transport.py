@@ -1,6 +1,8 @@
 """HTTP requests to Restate's admin API, and the translation of their failures."""
 
 import socket
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -62,27 +64,37 @@ class AdminTransport:
         # Only the path's first part: the rest names an invocation or a deployment.
         name = f"restate: {method} /{path.split('/')[1]}"
         with trace_span(name, {"http.request.method": method}, is_request=True):
-            status, body = await self._answer(method, path, document, max_seconds)
+            with self._translate_failures():
+                status, body = await self._send(method, path, document, max_seconds)
             annotate({"http.response.status_code": status})
         if status >= HTTPStatus.BAD_REQUEST:
             raise self._to_error(status, body)
         return body
 
-    async def _answer(
-        self, method: str, path: str, document: object, max_seconds: float
-    ) -> tuple[int, bytes]:
-        try:
-            return await self._send(method, path, document, max_seconds)
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise AdminUnavailable(
-                f"Restate's admin API at {self.url} shows a certificate that is not trusted:"
-                f" {error.certificate_error}",
-                hint="set SSL_CERT_FILE to a file with the certificate of its CA",
-            ) from error
-        except NO_RESPONSE as error:
-            reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-            hint = scheme_hint(error, "workflow.restate.admin_endpoint")
-            raise self.unavailable(reason, hint) from error
+    async def stream(self, path: str, document: object) -> AsyncGenerator[bytes, None]:
+        """Send a POST request, and yield the response's body in pieces.
+
+        Raises:
+            AdminUnavailable: The server gave no usable response, or stopped sending.
+            AdminRefused: The server refused.
+        """
+        # The whole response may take long, but no piece of it.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=TIMEOUT)
+        with self._translate_failures():
+            async with self._open_session().request(
+                "POST",
+                URL(self.url + path, encoded=True),
+                json=document,
+                # Uncompressed: a small piece of a compressed response may have megabytes of text.
+                headers={"Accept-Encoding": "identity"},
+                timeout=timeout,
+                proxy=self._proxy,
+                allow_redirects=False,
+            ) as response:
+                if response.status >= HTTPStatus.BAD_REQUEST:
+                    raise self._to_error(response.status, await self._read_body(response))
+                async for chunk in response.content.iter_any():
+                    yield chunk
 
     async def aclose(self) -> None:
         """Close the open connections; a later request opens new ones."""
@@ -107,6 +119,22 @@ class AdminTransport:
             f"Restate's admin API at {self.url} cannot be used: {name_proxy(self._proxy, reason)}",
             hint=hint or "check workflow.restate.admin_endpoint and that restate-server runs",
         )
+
+    @contextmanager
+    def _translate_failures(self) -> Iterator[None]:
+        """Raise AdminUnavailable if no response comes."""
+        try:
+            yield
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise AdminUnavailable(
+                f"Restate's admin API at {self.url} shows a certificate that is not trusted:"
+                f" {error.certificate_error}",
+                hint="set SSL_CERT_FILE to a file with the certificate of its CA",
+            ) from error
+        except NO_RESPONSE as error:
+            reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+            hint = scheme_hint(error, "workflow.restate.admin_endpoint")
+            raise self.unavailable(reason, hint) from error
 
     async def _send(
         self, method: str, path: str, document: object, max_seconds: float

@@ -1,7 +1,5 @@
 """Queries of invocations that have not ended, and of their tenants."""
 
-from collections.abc import Mapping
-
 import attrs
 
 from landlord_engines_core import codec
@@ -11,6 +9,7 @@ from landlord_engines_core.tenants.order import Contender
 from landlord_engines_core.tenants.parsing import parse_job
 from landlord_engines_restate.admin import AdminClient, literal
 from landlord_engines_restate.admin.dates import read_date
+from landlord_engines_restate.admin.inputs import read_input
 from landlord_engines_restate.admin.queries import INACTIVE, Status
 from landlord_engines_restate.lock.ordering import to_contender
 from landlord_engines_restate.lock.reader import LockReader
@@ -61,18 +60,6 @@ class Invocation:
 
 
 @attrs.frozen(kw_only=True)
-class _Input:
-    payload: tuple[int, ...]
-
-
-@attrs.frozen(kw_only=True)
-class _FirstEntry:
-    """Restate's first entry of a journal: ``{"Command": {"Input": {"payload": [bytes]}}}``."""
-
-    Command: Mapping[str, _Input]
-
-
-@attrs.frozen(kw_only=True)
 class Invocations:
     """Queries one server; every method raises EngineError without a usable response.
 
@@ -98,11 +85,11 @@ class Invocations:
         if invocation.service == self.names.lock:
             return invocation.key
         rows = await self.admin.query(
-            f"SELECT entry_json FROM sys_journal WHERE id = {literal(invocation.id)} AND index = 0"  # noqa: S608  # quoted
+            f"SELECT id, entry_json FROM sys_journal WHERE id = {literal(invocation.id)} AND index = 0"  # noqa: S608  # quoted
         )
         if not rows:
             return ""
-        body = self._read_body(invocation, rows[0])
+        body = read_input(rows[0], self.admin.url)
         try:
             is_resync = invocation.service == self.names.resync
             return codec.loads(body, CompletedJob).tenant if is_resync else parse_job(body).tenant
@@ -136,17 +123,6 @@ class Invocations:
                 f" dispatched: let {job.id} end on its deployment, or kill it"
             )
         return holder.execution_id
-
-    def _read_body(self, invocation: Invocation, row: Mapping[str, object]) -> bytes:
-        try:
-            entry = codec.loads(str(row.get("entry_json", "")).encode(), _FirstEntry)
-            return bytes(entry.Command["Input"].payload)
-        except (codec.BadDocument, KeyError, ValueError) as error:
-            raise EngineFailed(
-                f"Restate at {self.admin.url} shows the input of {invocation.id} in another form"
-                " than restate-server 1.7",
-                hint="use a restate-server of a version that `landlord-host engines` names",
-            ) from error
 
     async def _query(self, condition: str) -> list[Invocation]:
         rows = await self.admin.query(

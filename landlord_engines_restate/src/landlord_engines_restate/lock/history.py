@@ -7,8 +7,8 @@ history with the tenant's record.
 from collections.abc import Iterable
 
 from landlord_engines_core import codec
+from landlord_engines_core.engine import OpenJob
 from landlord_engines_core.models import HISTORY_LIMIT, Transition
-from landlord_engines_restate.lock.open_jobs import OpenJob
 
 __all__ = ["append_lines", "render_history"]
 

@@ -4,74 +4,23 @@ A held job writes no state. Its attempts end in errors, and Restate keeps the la
 held before it has the tenant's lock. The text of that error names the tenant, so a search finds the job.
 """
 
-import re
 from collections.abc import Mapping
-from enum import StrEnum
 
 import attrs
 
-from landlord_engines_core.errors import (
-    EngineError,
-    Held,
-    Queued,
-    SetApart,
-    Transient,
-    name_tenant,
-)
+from landlord_engines_core.engine import JobFailure, JobState, OpenJob, read_failure
+from landlord_engines_core.errors import EngineError, name_tenant
 from landlord_engines_restate.admin import AdminClient, literal
 from landlord_engines_restate.admin.queries import Status
 
-__all__ = ["JobState", "OpenJob", "OpenJobs"]
+__all__ = ["COLUMNS", "OpenJobs", "to_open_job"]
 
-_CODE = re.compile(r"\b(LE\d{3}): (.*)", re.DOTALL)
+COLUMNS = (
+    "id, status, created_at, retry_count, next_retry_at, last_failure, last_failure_error_code"
+)
+"""The columns of ``sys_invocation`` that `to_open_job` reads."""
 
 Row = Mapping[str, object]
-
-
-class JobState(StrEnum):
-    """State of a job that has not ended."""
-
-    RUNNING = "running"
-    HELD = "held"
-    """It waits until its configuration changes, and retries every `hold_retry_interval`."""
-    RETRYING = "retrying"
-    QUEUED = "queued"
-    """It waits for a slot."""
-    SET_APART = "set-apart"
-    """Its worker died several times during it. It waits before the next attempt."""
-    PAUSED = "paused"
-    """It waits until an operator resumes it."""
-    UNKNOWN = "unknown"
-    """Restate's admin API gave no usable response."""
-
-
-_BY_CODE = {
-    Held.code: JobState.HELD,
-    Queued.code: JobState.QUEUED,
-    SetApart.code: JobState.SET_APART,
-    Transient.code: JobState.RETRYING,
-}
-
-
-@attrs.frozen(kw_only=True)
-class OpenJob:
-    """A job that has not ended.
-
-    Attributes:
-        since: When Restate accepted it, as RFC 3339 text.
-        attempts: Number of attempts since it last made progress.
-        code: Code of the last attempt's error, ours or Restate's; empty if no attempt failed.
-        reason: Message, if the error is ours; it never contains a value of a configuration.
-        next_try_at: When Restate starts the next attempt, as RFC 3339 text; empty if unknown.
-    """
-
-    execution_id: str
-    state: JobState
-    since: str = ""
-    attempts: int = 0
-    code: str = ""
-    reason: str = ""
-    next_try_at: str = ""
 
 
 @attrs.frozen
@@ -96,7 +45,7 @@ class OpenJobs:
             return (
                 OpenJob(execution_id=holder, state=unknown, code=error.code, reason=error.message),
             )
-        return tuple(_open_job(rows[job]) for job in ids if job in rows)
+        return tuple(to_open_job(rows[job]) for job in ids if job in rows)
 
     async def _find_failing(self, tenant: str) -> list[str]:
         # This table is in Restate's memory, and lists only invocations that run or back off.
@@ -109,29 +58,27 @@ class OpenJobs:
     async def _query_jobs(self, ids: tuple[str, ...]) -> Mapping[str, Row]:
         quoted = ", ".join(map(literal, ids))
         rows = await self.admin.query(
-            "SELECT id, status, created_at, retry_count, next_retry_at, last_failure,"  # noqa: S608  # quoted
-            f" last_failure_error_code FROM sys_invocation WHERE id IN ({quoted})"
+            f"SELECT {COLUMNS} FROM sys_invocation WHERE id IN ({quoted})"  # noqa: S608  # quoted
             f" AND status <> '{Status.COMPLETED}'"
         )
         return {str(row["id"]): row for row in rows}
 
 
-def _open_job(row: Row) -> OpenJob:
-    our_error = _CODE.search(str(row.get("last_failure", "")))
+def to_open_job(row: Row) -> OpenJob:
+    """Describe an invocation that has not ended."""
+    failure = read_failure(str(row.get("last_failure", "")))
     return OpenJob(
         execution_id=str(row["id"]),
-        state=_state(str(row["status"]), our_error[1] if our_error else ""),
+        state=_read_state(str(row["status"]), failure),
         since=str(row["created_at"]),
         attempts=int(str(row.get("retry_count", 0))),
-        code=our_error[1] if our_error else str(row.get("last_failure_error_code", "")),
-        reason=our_error[2] if our_error else "",
+        code=failure.code or str(row.get("last_failure_error_code", "")),
+        reason=failure.reason,
         next_try_at=str(row.get("next_retry_at", "")),
     )
 
 
-def _state(status: str, code: str) -> JobState:
+def _read_state(status: str, failure: JobFailure) -> JobState:
     if status == Status.PAUSED:
         return JobState.PAUSED
-    if status == Status.BACKING_OFF:
-        return _BY_CODE.get(code, JobState.RETRYING)
-    return JobState.RUNNING
+    return failure.state if status == Status.BACKING_OFF else JobState.RUNNING

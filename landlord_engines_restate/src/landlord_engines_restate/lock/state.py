@@ -5,8 +5,8 @@ from restate import ObjectContext, ObjectSharedContext
 from restate.serde import BytesSerde
 
 from landlord_engines_core import codec
+from landlord_engines_core.engine import OpenJob
 from landlord_engines_core.models import CompletedJob, JobStart, Placement, Record, Transition
-from landlord_engines_restate.lock.open_jobs import OpenJob
 from landlord_engines_restate.lock.ordering import Holder
 
 __all__ = [

@@ -172,10 +172,21 @@ async def _read_probes(worker: Worker, harness: Harness) -> dict[str, str]:
     return outputs
 
 
-async def _run_commands(worker: Worker) -> dict[str, str]:
+async def _run_commands(worker: Worker, tenant: str) -> dict[str, str]:
     """Run the commands and return their output; --debug makes them print all they have."""
+    commands = (
+        ("check",),
+        ("config",),
+        ("tenants",),
+        ("tenants", "--json"),
+        ("status", tenant, "--json"),
+        ("history", tenant, "--json"),
+        ("plan", tenant),
+        ("retry", tenant),
+    )
     return {
-        command: (await worker.command("--debug", command))[1] for command in ("check", "config")
+        f"command {' '.join(command)}": (await worker.command("--debug", *command))[1]
+        for command in commands
     }
 
 
@@ -245,11 +256,11 @@ async def collect_outputs(check: SecretsCheck, api: str) -> tuple[dict[str, str]
     }
     stored, bodies = await _read_restate(check)
     outputs |= stored
-    for tenant in check.tenants:
-        await check.harness.run(tenant, "delete", check.engine, **check.tenants_config("last"))
+    for served in check.tenants:
+        await check.harness.run(served, "delete", check.engine, **check.tenants_config("last"))
     await worker.terminate()
     outputs["log"] = worker.log_text()
-    outputs |= await _run_commands(worker)
+    outputs |= await _run_commands(worker, tenant)
     outputs |= await _run_misconfigured(check, config)
     return outputs, bodies
 

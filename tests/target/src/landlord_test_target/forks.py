@@ -31,7 +31,7 @@ _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
         "landlord_engine_sqlite.engine",
-        "landlord_engines_core.cli",
+        "landlord_engines_core.cli.tenants",
         "landlord_engines_core.host",
         "landlord_engines_restate.engine",
         "landlord_engines_restate.endpoint.server",
