@@ -28,6 +28,9 @@ DRAIN_BEGINS = 1.0
 FIRST_PAUSE = 0.4
 """Seconds of the first pause after a transient failure, at least."""
 
+THIRD_PAUSE = 0.75
+"""Seconds of the third one, at least. A busy machine makes any of them longer, so they are not compared."""
+
 
 async def check_serve(bench: Bench) -> None:
     """Check LIFE-4: `serve` calls `started` once, and returns after `shutdown`."""
@@ -137,7 +140,7 @@ async def check_growing_pauses(bench: Bench) -> str:
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", fail=("transient",) * 3))
     pauses = await _measure_pauses(bench, 3)
-    if pauses[0] < FIRST_PAUSE or pauses[2] < 1.5 * pauses[0]:
+    if pauses[0] < FIRST_PAUSE or pauses[2] < THIRD_PAUSE:
         raise bench.broken(f"the pauses do not grow from 0.5 s: {_format_pauses(pauses)}")
     return _format_pauses(pauses)
 
