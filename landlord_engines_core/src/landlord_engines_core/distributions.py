@@ -106,7 +106,9 @@ def _read(
 
 def _read_name(distribution: Distribution) -> tuple[str, str]:
     try:
-        return distribution.metadata["Name"], distribution.metadata["Version"]
+        # Each access reads and parses the file again.
+        metadata = distribution.metadata
+        return metadata["Name"], metadata["Version"]
     except Exception:  # noqa: BLE001  # each damage raises another kind of error
         return "", ""
 
