@@ -306,7 +306,9 @@ def test_a_compute_engine_that_blocks_the_drain_is_named_with_its_line(start: St
     code, text = wait_end(process)
 
     assert code == 3
-    assert "the drain did not end; compute engine stuck at own_compute.py:" in text
+    # The module has three engines, and its line does not tell which of them it is.
+    assert "the drain did not end; compute engine failing or compute engine slow" in text
+    assert "or compute engine stuck at own_compute.py:" in text
     assert "in provision" in text
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from landlord_engines_restate.lock.protocol import PATIENCE
 from landlord_test_target.harness import Harness, wait_for
 
 
@@ -29,7 +30,7 @@ async def test_after_an_outage_twenty_tenants_end_with_the_newer_of_two_versions
         assert (await harness.target.document(tenant))["version"] == 2
 
 
-async def test_a_held_job_is_preempted_within_a_second(harness: Harness) -> None:
+async def test_a_held_job_is_preempted_at_once(harness: Harness) -> None:
     await harness.worker()
     tenant = harness.tenant()
     await harness.run(tenant, "provision", version=1)
@@ -47,7 +48,7 @@ async def test_a_held_job_is_preempted_within_a_second(harness: Harness) -> None
     )
     assert datetime.fromisoformat(preempted_at) - datetime.fromisoformat(
         newer_dispatched
-    ) < timedelta(seconds=1)
+    ) < timedelta(seconds=PATIENCE)
 
 
 async def test_a_running_job_is_cancelled_after_its_step(harness: Harness) -> None:

@@ -17,6 +17,7 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.models import PolledExecution
 from landlord_engines_restate.local.dispatcher import RestateDispatcher
+from landlord_engines_restate.lock.protocol import PATIENCE
 from landlord_test_target.engine import TargetCompute
 from landlord_test_target.harness import Harness, wait_for
 from landlord_test_target.in_memory import RecordingLogger
@@ -298,7 +299,7 @@ async def test_a_resync_that_waits_for_the_api_delays_no_job(
     assert await wait_resynced(harness, 2) == ["superseded", "unchanged"]
 
 
-async def test_a_job_preempts_a_resync_that_backs_off_within_a_second(
+async def test_a_job_preempts_a_resync_that_backs_off_at_once(
     harness: Harness, landlord: Landlord
 ) -> None:
     await harness.worker(api=landlord.url, resync_after=SOON)
@@ -325,7 +326,7 @@ async def test_a_job_preempts_a_resync_that_backs_off_within_a_second(
         (await harness.wait_row(job))["created_at"],
     )
     assert datetime.fromisoformat(preempted_at) - datetime.fromisoformat(was_requested) < timedelta(
-        seconds=1
+        seconds=PATIENCE
     )
     operations = [transition["operation"] for transition in await harness.wait_ended(tenant, 2)]
     assert operations == ["provision", "update"]
