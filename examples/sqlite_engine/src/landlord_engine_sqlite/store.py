@@ -131,15 +131,16 @@ class Store:
 
     def claim(self, owner: str, seconds: float) -> Job | None:
         """Lease the oldest job that is due, if there is one."""
-        due = "SELECT id FROM jobs WHERE state = 'open' AND lease <= ?1 AND due <= ?1 ORDER BY id"
-        if not self._rows(due, time()):
+        due = "SELECT id FROM jobs WHERE state = 'open' AND lease <= ? AND due <= ? ORDER BY id"
+        now = time()
+        if not self._rows(due, now, now):
             # An UPDATE would wait for every writer, also when no job is due.
             return None
         sql = f"""
-            UPDATE jobs SET owner = ?2, lease = ?3, attempt = attempt + 1
+            UPDATE jobs SET owner = ?, lease = ?, attempt = attempt + 1
             WHERE id = ({due} LIMIT 1) RETURNING *
         """  # noqa: S608  # ours
-        return next(map(_job, self._rows(sql, time(), owner, time() + seconds)), None)
+        return next(map(_job, self._rows(sql, owner, now + seconds, now, now)), None)
 
     def extend(
         self, owner: str, running: Collection[tuple[int, int]], seconds: float
