@@ -11,6 +11,8 @@ import nox
 nox.needs_version = ">=2026.4"
 # If uv is beside nox, an environment takes a fifth of the processor time.
 nox.options.default_venv_backend = "uv|virtualenv"
+# uv would fetch each Python that is missing.
+nox.options.download_python = "never"
 nox.options.error_on_external_run = True
 # nox makes it an error where CI is set; not every machine has every Python.
 nox.options.error_on_missing_interpreters = False

@@ -3,6 +3,8 @@
 import pytest
 
 from landlord_test_target.canaries import (
+    ALL_COMMANDS,
+    QUICK_COMMANDS,
     Canaries,
     SecretsCheck,
     check_no_secret,
@@ -38,6 +40,7 @@ async def test_a_secret_appears_only_in_restates_copy_of_the_body(
         engine=engine,
         build_config=takes,
         section=section,
+        commands=QUICK_COMMANDS if engine == "target" else ALL_COMMANDS,
     )
 
     with run_malformed_landlord(canaries) as api:

@@ -38,6 +38,9 @@ RUNS_UNTIL_SIGNAL = re.compile(r"landlord-host --engine \S+( dev)?$")
 NOX = re.compile(r"^nox\b|(?<=&& )nox\b")
 """A nox session is only looked up, because nox itself runs these tests."""
 
+SESSIONS = re.compile(r"nox -s ([-\w. ]+?)( -- .*)?")
+"""Commands that name sessions; all of them are looked up at once."""
+
 
 @attrs.frozen(kw_only=True)
 class Reader:
@@ -155,6 +158,9 @@ async def test_every_documented_command_succeeds_with_the_documented_output(
     commands = [command for document in documents for command in read_commands(document)]
     assert {"README.md", "docs/operating/run.md"} <= {command.document for command in commands}
     outputs = {command.command: command.output for command in commands}
+    sessions = [match[1] for command in outputs if (match := SESSIONS.fullmatch(command))]
+    await reader.run(f"nox -s {' '.join(sessions)}")
+    outputs = {key: output for key, output in outputs.items() if not SESSIONS.fullmatch(key)}
     for command, output in outputs.items():
         printed = await reader.run(command)
         if RUNS_UNTIL_SIGNAL.fullmatch(command):

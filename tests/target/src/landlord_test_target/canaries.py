@@ -6,7 +6,7 @@ a worker gets the job. The search must find the secret there, which proves that 
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -19,6 +19,19 @@ from landlord_test_target.harness import Harness, Worker
 
 JOURNAL = "SELECT * FROM sys_journal"
 INPUT = "Command: Input"
+
+ALL_COMMANDS = (
+    "check",
+    "config",
+    "tenants",
+    "tenants --json",
+    "status TENANT --json",
+    "history TENANT --json",
+    "plan TENANT",
+    "retry TENANT",
+)
+QUICK_COMMANDS = ("check", "tenants --json", "plan TENANT")
+"""Commands for each run of the tests, since each one starts an interpreter."""
 
 
 @attrs.frozen
@@ -59,6 +72,7 @@ class SecretsCheck:
         engine: The compute engine of the tenants without failures.
         build_config: Builds a valid configuration for it, with secrets.
         section: Its section in the worker's settings, if it needs one.
+        commands: The commands of which the output is searched; TENANT stands for a tenant.
         tenants: The tenants to delete at the end, because resources of some engines would outlive the test.
     """
 
@@ -68,6 +82,7 @@ class SecretsCheck:
     build_config: Callable[[Canaries, str], dict[str, object]] = secret_env
     section: Mapping[str, object] = attrs.field(factory=dict)
     tenants: list[str] = attrs.field(factory=list)
+    commands: Sequence[str] = ALL_COMMANDS
 
     def config(self, api: str) -> dict[str, Any]:
         quick: dict[str, Any] = {
@@ -172,22 +187,13 @@ async def _read_probes(worker: Worker, harness: Harness) -> dict[str, str]:
     return outputs
 
 
-async def _run_commands(worker: Worker, tenant: str) -> dict[str, str]:
+async def _run_commands(worker: Worker, commands: Sequence[str], tenant: str) -> dict[str, str]:
     """Run the commands and return their output; --debug makes them print all they have."""
-    commands = (
-        ("check",),
-        ("config",),
-        ("tenants",),
-        ("tenants", "--json"),
-        ("status", tenant, "--json"),
-        ("history", tenant, "--json"),
-        ("plan", tenant),
-        ("retry", tenant),
-    )
-    return {
-        f"command {' '.join(command)}": (await worker.command("--debug", *command))[1]
-        for command in commands
-    }
+    outputs = {}
+    for command in commands:
+        words = command.replace("TENANT", tenant).split()
+        _, outputs[f"command {command}"] = await worker.command("--debug", *words)
+    return outputs
 
 
 async def _run_misconfigured(check: SecretsCheck, config: dict[str, Any]) -> dict[str, str]:
@@ -260,7 +266,7 @@ async def collect_outputs(check: SecretsCheck, api: str) -> tuple[dict[str, str]
         await check.harness.run(served, "delete", check.engine, **check.tenants_config("last"))
     await worker.terminate()
     outputs["log"] = worker.log_text()
-    outputs |= await _run_commands(worker, tenant)
+    outputs |= await _run_commands(worker, check.commands, tenant)
     outputs |= await _run_misconfigured(check, config)
     return outputs, bodies
 
