@@ -44,7 +44,7 @@ class Churn:
         tenants: All tenants; each client has its share.
         clients: The number of simultaneous jobs.
         jobs: The number of ended jobs.
-        visits: The number of visits of each kind.
+        operations: How often the clients did each operation of a lifetime.
     """
 
     landlord: Landlord
@@ -55,7 +55,7 @@ class Churn:
     tenants: list[Tenant]
     clients: int
     jobs: int = attrs.field(default=0, init=False)
-    visits: Counter[str] = attrs.field(factory=Counter, init=False)
+    operations: Counter[str] = attrs.field(factory=Counter, init=False)
     _shares: list[deque[Tenant]] = attrs.field(init=False)
 
     @_shares.default
@@ -69,13 +69,13 @@ class Churn:
         return sum(tenant.has_resource for tenant in self.tenants)
 
     async def run_until(self, jobs: int) -> None:
-        """Visit tenants until this many jobs have ended."""
+        """Do operations on tenants until this many jobs have ended."""
         async with asyncio.TaskGroup() as group:
             for share in self._shares:
                 group.create_task(self._client(share, jobs))
 
     async def _client(self, share: deque[Tenant], jobs: int) -> None:
-        visits: Mapping[str, Callable[[Tenant], Awaitable[None]]] = {
+        methods: Mapping[str, Callable[[Tenant], Awaitable[None]]] = {
             "create": self._create,
             "update": self._update,
             "repeat": self._repeat,
@@ -88,9 +88,9 @@ class Churn:
         while self.jobs < jobs:
             tenant = share[0]
             share.rotate(-1)
-            if visit := tenant.next_visit():
-                await visits[visit](tenant)
-                self.visits[visit] += 1
+            if operation := tenant.next_operation():
+                await methods[operation](tenant)
+                self.operations[operation] += 1
 
     async def _create(self, tenant: Tenant) -> None:
         tenant.version += 1

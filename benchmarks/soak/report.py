@@ -49,7 +49,7 @@ def write(folder: Path, results: SoakResults) -> None:
     document = {
         "machine": {"processors": psutil.cpu_count(), "python": platform.python_version()},
         "plan": attrs.asdict(results.plan),
-        "visits": results.visits,
+        "operations": results.operations,
         "slopes": {name: slope(results.samples, name) for name in ROWS},
         "samples": [attrs.asdict(sample) for sample in results.samples],
     }

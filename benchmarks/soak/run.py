@@ -62,7 +62,7 @@ class SoakResults:
 
     plan: Plan
     samples: Sequence[Sample]
-    visits: Counter[str]
+    operations: Counter[str]
 
 
 async def soak(plan: Plan) -> AsyncIterator[SoakResults]:
@@ -81,7 +81,7 @@ async def soak(plan: Plan) -> AsyncIterator[SoakResults]:
             await _wait_idle(churn)
             seconds = time.monotonic() - began
             samples.append(await take_sample(churn, server, seconds))
-            yield SoakResults(plan=plan, samples=samples, visits=churn.visits)
+            yield SoakResults(plan=plan, samples=samples, operations=churn.operations)
 
 
 @asynccontextmanager

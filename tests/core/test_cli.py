@@ -63,8 +63,8 @@ def test_the_help_says_how_to_run_and_how_it_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "expected_text"),
     [
-        (("--engine", "nope"), 2, "LE201"),
-        (("--engine", "stepfunctions"), 5, "LE302"),
+        (("--engine", "nope"), 2, "LE201: 'nope' is not installed"),
+        (("--engine", "stepfunctions"), 5, "LE302: the worker engine 'stepfunctions' is a stub"),
         ((), 2, "no worker engine is named"),
         (("--engine", "restate"), 2, "workflow.restate.admin_endpoint"),
         (("--engine", "restate", "--set", "worker.drain_timeot=1"), 2, "did you mean"),
@@ -74,7 +74,7 @@ def test_the_help_says_how_to_run_and_how_it_ends(tmp_path: Path) -> None:
         (("config", "--no-such-flag"), 2, "No such option"),
     ],
 )
-def test_each_failure_has_its_exit_code_and_a_next_step(
+def test_each_failure_has_its_exit_code_and_names_its_cause(
     tmp_path: Path, arguments: tuple[str, ...], code: int, expected_text: str
 ) -> None:
     ended, text = command(tmp_path, *arguments)
@@ -190,7 +190,10 @@ def test_check_reports_ignored_and_missing_settings(tmp_path: Path) -> None:
     assert code == 4
     assert "settings: valid" in text
     assert "Landlord: not configured" in text
-    assert "stays unnoticed" in text
+    assert (
+        "a configuration that changes while a job runs, or whose job is lost, stays unnoticed"
+        in text
+    )
     assert "workflow.restate.auth_token" in text
     assert "a-secret" not in text
 
@@ -263,7 +266,7 @@ def test_shell_completion_offers_engines_levels_and_formats(tmp_path: Path) -> N
             COMP_CWORD=str(at),
         )[1]
 
-    # The helper appends --config, after the words that the shell counts.
+    # The completion reads COMP_WORDS alone, and not the --config that `command` passes.
     assert "plain,restate" in completions("landlord-host --engine re", 2)
     assert "plain,warn" in completions("landlord-host --log-level w", 2)
     assert "plain,json" in completions("landlord-host --log-format j", 2)
@@ -284,7 +287,7 @@ def test_failures_of_the_target_and_of_the_engine_are_both_reported(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["check", "config"])
-def test_check_never_reports_good_settings_above_an_error_in_them(
+def test_check_and_config_do_not_call_settings_with_an_error_valid(
     tmp_path: Path, name: str
 ) -> None:
     settings = {"workflow": {"restate": {**RESTATE, "auth_type": "bogus"}}}
@@ -297,7 +300,7 @@ def test_check_never_reports_good_settings_above_an_error_in_them(
     assert ("auth_type = 'bogus'" in text) is (name == "config")
 
 
-def test_check_does_not_report_good_settings_above_a_refusal_of_a_compute_engine(
+def test_check_does_not_call_settings_valid_that_a_compute_engine_refuses(
     tmp_path: Path,
 ) -> None:
     settings = {"compute": {"ecs": {"endpoint_ulr": "http://h"}}}

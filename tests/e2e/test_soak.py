@@ -1,4 +1,4 @@
-"""A small `nox -s soak` with each kind of visit, its outcome, and the tenants' final state.
+"""A small `nox -s soak` with each kind of operation, its outcome, and the tenants' final state.
 
 Only the long form has enough jobs to judge memory.
 """
@@ -18,7 +18,7 @@ async def test_tenants_come_and_go_and_leave_nothing_behind() -> None:
 
     first, last = soaked.samples
     assert last.jobs >= 120
-    assert set(soaked.visits) == {visit for life in LIFETIMES for visit in life}
+    assert set(soaked.operations) == {operation for life in LIFETIMES for operation in life}
     assert last.state_rows <= 2 * 24
     assert last.engine_cache > first.engine_cache > 0
     assert last.defaults_cache == 1

@@ -20,6 +20,9 @@ Result = TypeVar("Result")
 
 PREEMPTED = ("[409] cancelled", "[409] killed")
 
+NOT_MOVED = "left"
+"""The word of `landlord-host move` for an invocation that stays on the old version."""
+
 
 @attrs.frozen(kw_only=True)
 class Operation:
@@ -70,7 +73,7 @@ class UpgradeResults:
 
     async def _start_operations(self, of_each: int) -> list[Operation]:
         waiting = await self._start_for_tenants(of_each, self._start_waiting)
-        starts = (self._start_running, self._start_held, self._start_backing_off)
+        starts = (self._start_running, self._start_held, self._start_retried)
         others = [
             operation
             for start in starts
@@ -102,10 +105,11 @@ class UpgradeResults:
         return await asyncio.gather(*(start(self.harness.tenant()) for _ in range(count)))
 
     async def _let_creates_succeed(self, tenants: Iterable[str]) -> None:
+        """Remove the faults that stop creates."""
         await asyncio.gather(*(self._set_create_faults(tenant) for tenant in set(tenants)))
 
     async def _set_create_faults(self, tenant: str, **faults: float) -> None:
-        """Set the target's faults for creates, so that a second create makes a second resource."""
+        """Set the faults of a tenant's creates. A repeated create makes a second resource."""
         await self.harness.target.set_fault(tenant, "create", duplicate=1, **faults)
 
     async def _start_plain(self, tenant: str) -> Operation:
@@ -116,6 +120,7 @@ class UpgradeResults:
         )
 
     async def _start_running(self, tenant: str) -> Operation:
+        # The target keeps the request open until the fault is removed.
         await self._set_create_faults(tenant, hold=1)
         job = await self.harness.send(tenant, "provision", version=1)
         await self.harness.target.wait_called(tenant, "create")
@@ -136,14 +141,24 @@ class UpgradeResults:
         await self.harness.wait_held(job, "LE402")
         return Operation(kind="held", tenant=tenant, job=job, outcome="created", version=1)
 
-    async def _start_backing_off(self, tenant: str) -> Operation:
+    async def _start_retried(self, tenant: str) -> Operation:
         await self._set_create_faults(tenant, fail=-1)
         job = await self.harness.send(tenant, "provision", version=1)
         await self.harness.wait_held(job, "LE403")
-        return Operation(kind="backing off", tenant=tenant, job=job, outcome="created", version=1)
+        return Operation(
+            kind="retried after a transient failure",
+            tenant=tenant,
+            job=job,
+            outcome="created",
+            version=1,
+        )
 
     async def _check_result(self, operation: Operation) -> None:
-        """Compare an operation's row, history and ledger with its expected result."""
+        """Compare an operation with its expected result.
+
+        Restate's row shows the job's end, the history its outcome, and the target's log of calls
+        its creates.
+        """
         self.operations[operation.kind] += 1
         row = await self.harness.wait_status(operation.job, "completed")
         failure = row.get("completion_failure", "")
@@ -169,7 +184,7 @@ class UpgradeResults:
             "runs of the command": self.move_commands,
             **{f"- found {state}, moved": count for state, count in self.previous_states.items()},
             "- killed": self.move_outcomes["killed"],
-            "- left": self.move_outcomes["left"],
+            "- not moved": self.move_outcomes[NOT_MOVED],
             "failed": self.problems["failed"],
             "lost": self.problems["lost"],
             "doubled": self.problems["doubled"],
@@ -192,6 +207,6 @@ async def test_a_new_version_loses_no_operation_in_flight(
 
     print(f"\n{results.render_table()}")  # noqa: T201  # the figures are what the long form is for
     assert not +results.problems, results.render_table()
-    assert results.move_outcomes["left"] == 0
-    # A call to the lock that runs at the first check may end before the second.
+    assert results.move_outcomes[NOT_MOVED] == 0
+    # A call of the lock that runs when `move` lists the invocations may end before it is moved.
     assert results.move_outcomes["moved"] >= 3 * of_each * count

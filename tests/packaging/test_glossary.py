@@ -80,7 +80,7 @@ def test_a_retired_word_is_nowhere_but_in_decision_records(retired: str) -> None
 
 
 def read_words() -> list[str]:
-    rows = re.findall(r"^\| ([a-z][a-z ,]*) \| .* \| .* \|$", GLOSSARY.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| ([a-z][a-z ,-]*) \| .* \| .* \|$", GLOSSARY.read_text(), re.MULTILINE)
     return [word for row in rows if row != "word" for word in row.split(", ")]
 
 

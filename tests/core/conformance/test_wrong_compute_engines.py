@@ -98,6 +98,31 @@ def test_a_rules_test_says_what_it_saw(
     assert note in result.note
 
 
+def test_the_story_numbers_each_process_as_its_folder(tmp_path: Path) -> None:
+    tested = subject(RIGHT, tmp_path)
+    with closing(ComputeBench(subject=tested, target=tested.target)) as bench:
+        call = bench.call("inspect", bench.tenant("abcdefghijkl"))
+        bench.run(call)
+        folder = bench.start(call).folder
+
+    assert folder.name == "process-2"
+    assert [line for line in bench.story if line.startswith("process")] == [
+        "process 1 calls: inspect 'abcdefghijkl'",
+        "process 2 begins: inspect 'abcdefghijkl'",
+    ]
+
+
+@pytest.mark.parametrize(("count", "noun"), [(0, "resources"), (1, "resource")])
+def test_the_story_counts_the_resources_of_a_tenant(count: int, noun: str, tmp_path: Path) -> None:
+    tested = subject(RIGHT, tmp_path)
+    with closing(ComputeBench(subject=tested, target=tested.target)) as bench:
+        tenant = bench.tenant("abcdefghijkl")
+        bench.run(*[bench.call("provision", tenant)] * count)
+        bench.list_resources(tenant)
+
+    assert bench.story[-1] == f"  the target has {count} {noun} of tenant 'abcdefghijkl'"
+
+
 def test_a_frozen_process_does_not_outlive_its_failed_test(tmp_path: Path) -> None:
     tested = subject(RIGHT, tmp_path)
     bench = ComputeBench(subject=tested, target=tested.target)

@@ -79,7 +79,7 @@ async def test_the_status_decides_on_a_retry_and_no_message_of_the_daemon_is_sho
 
 
 @pytest.mark.parametrize("body", ["<html>", "[", '{"no": "message"}'])
-async def test_an_answer_of_another_program_is_no_daemons_answer(
+async def test_an_answer_that_no_daemon_gives_is_reported_as_unavailable(
     client: DockerClient, httpserver: HTTPServer, body: str
 ) -> None:
     httpserver.expect_request("/v1.47/containers/x/json").respond_with_data(
@@ -90,7 +90,7 @@ async def test_an_answer_of_another_program_is_no_daemons_answer(
         await client.inspect("x")
 
 
-async def test_another_program_at_the_address_is_recognised() -> None:
+async def test_an_unreachable_daemon_is_reported_with_a_hint() -> None:
     client = DockerClient(DockerSettings(host="tcp://127.0.0.1:1"))
 
     with pytest.raises(ComputeUnavailable, match="does not answer") as caught:
@@ -156,7 +156,7 @@ async def test_a_failed_start_of_a_container_differs_from_a_refusal(
         await client.start("bad")
 
 
-async def test_a_full_disk_of_the_daemon_is_reported_for_every_request(
+async def test_a_full_disk_of_the_daemon_is_reported_when_a_container_starts(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     answer(httpserver, "POST", "/containers/x/start", 500, "write x: no space left on device")
@@ -219,10 +219,14 @@ async def test_the_removal_of_a_missing_resource_succeeds(
 
 
 @pytest.mark.parametrize(
-    ("statuses", "removed"), [((404, 204), ["c"]), ((403, 204), ["c", "b"]), ((204, 204), ["c"])]
+    ("statuses", "expected_attempts"),
+    [((404, 204), ["c"]), ((403, 204), ["c", "b"]), ((204, 204), ["c"])],
 )
 async def test_of_networks_with_the_same_name_the_used_one_stays(
-    client: DockerClient, httpserver: HTTPServer, statuses: tuple[int, int], removed: list[str]
+    client: DockerClient,
+    httpserver: HTTPServer,
+    statuses: tuple[int, int],
+    expected_attempts: list[str],
 ) -> None:
     def network(key: str, **more: object) -> dict[str, object]:
         return {"Id": key, "Name": "net", "Labels": {"landlord.owner": "landlord"}, **more}
@@ -234,8 +238,8 @@ async def test_of_networks_with_the_same_name_the_used_one_stays(
 
     await client.ensure_network("net", "bridge")
 
-    tried = [request.path[-1] for request, _ in httpserver.log if request.method == "DELETE"]
-    assert tried == removed
+    attempts = [request.path[-1] for request, _ in httpserver.log if request.method == "DELETE"]
+    assert attempts == expected_attempts
 
 
 async def test_a_network_without_labels_belongs_to_somebody_else(
@@ -347,7 +351,7 @@ async def test_docker_is_never_reached_through_a_proxy(
     assert httpserver.log
 
 
-async def test_certificates_in_the_home_of_a_user_without_a_home_are_reported(
+async def test_tls_without_cert_path_is_reported_if_the_user_has_no_home(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("HOME", raising=False)

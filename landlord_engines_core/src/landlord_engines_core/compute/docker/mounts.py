@@ -1,4 +1,4 @@
-"""Mounts that a tenant may have: its volumes, and host paths without the daemon's data.
+"""Mounts that a tenant may have: its own volumes, and host paths without the Docker daemon's data.
 
 A daemon mounts a volume into any container that names it; only the volume's labels name its tenant.
 Creating an existing volume changes nothing. If two tenants create one volume, its labels name the first.
@@ -32,7 +32,7 @@ class Mounts:
     """The mounts that one tenant may have.
 
     Attributes:
-        tenant: The tenant's key.
+        tenant: The tenant's id.
         in_use: Volumes that the tenant's containers use already. Landlord's Go worker created
             volumes without labels, and its tenants keep them.
     """
@@ -60,7 +60,7 @@ class Mounts:
             )
 
     async def find_forbidden(self, container: Container, config: ContainerConfig) -> list[str]:
-        """Return the field's name, ``Mounts``, for each mount that the tenant may not have."""
+        """Return the container field that differs, ``Mounts``, once per forbidden mount."""
         folders = [mount["Source"] for mount in container.raw["Mounts"] if mount["Type"] == "bind"]
         named = {volume.source for volume in config.mounts()}
         forbidden = []

@@ -1,4 +1,4 @@
-"""The bench of a test of a compute engine: its processes, and the author's view of the target."""
+"""Runs calls of a compute engine in processes, and reads the target without the engine."""
 
 import asyncio
 import random
@@ -69,9 +69,9 @@ class ComputeBench:
     def _seeded_random(self) -> random.Random:
         return random.Random(1)  # noqa: S311  # the same times in each run
 
-    def tenant(self, like: str = "") -> str:
+    def tenant(self, prefix: str = "") -> str:
         """Make an id of a tenant."""
-        return f"{like}{uuid4()}"
+        return f"{prefix}{uuid4()}"
 
     def call(self, method: str, tenant: str, version: int = 1) -> Call:
         """Describe a call."""
@@ -83,10 +83,10 @@ class ComputeBench:
         Raises:
             RuleBroken: The process did not return, or raised an error.
         """
-        self._add_to_story("calls", calls)
+        folder = self._number_process("calls", calls)
         try:
             call_results: CallResults = call_in_child(
-                partial(run_calls, self._build_batch(calls, at_once)), self._folder()
+                partial(run_calls, self._build_batch(calls, at_once)), folder
             )
         except RuleBroken as broken:
             raise self.rule_broken(str(broken), *broken.story) from None
@@ -97,12 +97,12 @@ class ComputeBench:
 
     def start(self, *calls: Call) -> Child:
         """Begin calls in a process of their own, and return right before the first one."""
-        self._add_to_story("begins", calls)
+        folder = self._number_process("begins", calls)
         start_file = self.subject.folder / f"begun-{uuid4().hex}"
         run = partial(
             run_calls, attrs.evolve(self._build_batch(calls, at_once=False), start_file=start_file)
         )
-        child = start_child(run, self._folder())
+        child = start_child(run, folder)
         self._children.append(child)
         until = monotonic() + LONGEST_START
         while not start_file.exists() and child.process.exitcode is None and monotonic() < until:
@@ -136,7 +136,8 @@ class ComputeBench:
     def list_resources(self, tenant: str) -> list[object]:
         """List what a tenant has on the target."""
         resources = list(asyncio.run(_as_coroutine(self.target.list_resources(tenant))))
-        self.story.append(f"  the target has {len(resources)} of {tenant[:12]!r}")
+        noun = "resource" if len(resources) == 1 else "resources"
+        self.story.append(f"  the target has {len(resources)} {noun} of tenant {tenant[:12]!r}")
         return resources
 
     def expect(self, tenant: str, count: int, when: str) -> None:
@@ -158,9 +159,12 @@ class ComputeBench:
         """Build the error for a broken rule, with the story."""
         return RuleBroken(reason, *self.story[-40:], *more)
 
-    def _add_to_story(self, event: str, calls: tuple[Call, ...]) -> None:
+    def _number_process(self, event: str, calls: tuple[Call, ...]) -> Path:
+        """Number the next process, add it to the story, and return its folder."""
+        self._count += 1
         texts = (f"{call.method} {call.tenant[:12]!r}" for call in calls[:10])
         self.story.append(f"process {self._count} {event}: {', '.join(texts)}")
+        return self.subject.folder / f"process-{self._count}"
 
     def _build_batch(self, calls: tuple[Call, ...], at_once: bool) -> CallBatch:  # noqa: FBT001  # one caller
         return CallBatch(
@@ -170,13 +174,9 @@ class ComputeBench:
             at_once=at_once,
         )
 
-    def _folder(self) -> Path:
-        self._count += 1
-        return self.subject.folder / f"process-{self._count}"
-
 
 _POLL_INTERVAL = 0.002
-"""Seconds between two checks of the file that a process creates: a file announces nothing."""
+"""Seconds between two checks of whether a process has created its start file."""
 
 
 async def _as_coroutine(call: Any) -> Any:

@@ -327,7 +327,7 @@ def check_same_at_once(bench: ComputeBench) -> None:
 
 def check_hostile_ids(bench: ComputeBench) -> None:
     """Check IDS-1: ids of any characters are told apart."""
-    tenants = [bench.tenant(like) for like in HOSTILE]
+    tenants = [bench.tenant(prefix) for prefix in HOSTILE]
     bench.run(*(bench.call("provision", tenant) for tenant in tenants), at_once=True)
     bench.run(bench.call("destroy", tenants[0]))
     for tenant in tenants:
