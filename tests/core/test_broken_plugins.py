@@ -227,7 +227,7 @@ def is_listed(broken: Broken, document: Mapping[str, Any]) -> bool:
 
 
 # One test for all plugins, because each test process would have to read the list again.
-@pytest.mark.unmeasured
+@pytest.mark.long
 def test_the_list_names_each_plugin_that_cannot_be_loaded_and_the_next_step() -> None:
     result = CliRunner().invoke(landlord_host, ["engines", "--wide", "--json"])
     document = json.loads(result.stdout)
@@ -250,7 +250,7 @@ def test_the_list_names_each_plugin_that_cannot_be_loaded_and_the_next_step() ->
     assert compute_none["declares"] == {"contract": 1, "capabilities": {}}
 
 
-# The tests above and below ask more engines than coverage should measure.
+# The quick form of the long tests above and below.
 def test_each_engine_of_a_list_is_asked_in_a_process_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,7 +303,7 @@ def is_blamed(broken: Broken, trial: Trial) -> bool:
     )
 
 
-@pytest.mark.unmeasured
+@pytest.mark.long
 def test_check_names_each_plugin_that_fails_a_call_and_the_next_step() -> None:
     # Most of the checks wait for a timeout, so they run at the same time.
     with ThreadPoolExecutor(6) as pool:

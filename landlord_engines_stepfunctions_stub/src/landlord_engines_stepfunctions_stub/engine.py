@@ -37,6 +37,8 @@ INFO = EngineInfo(
         Capability.MAKE_LATEST: Support.UNSUPPORTED,
         Capability.MOVE: Support.UNSUPPORTED,
         Capability.RESYNC: Support.PLANNED,
+        Capability.RECORDS: Support.PLANNED,
+        Capability.RETRY: Support.PLANNED,
     },
 )
 """The capabilities of the future engine."""

@@ -17,7 +17,7 @@ def test_json_values_are_accepted() -> None:
         (datetime(2026, 1, 1, tzinfo=UTC), "compute.a[0].b is a time"),
         ({"x"}, "compute.a[0].b is a set"),
         (b"x", "compute.a[0].b is binary data"),
-        (object(), "compute.a[0].b is of a kind"),
+        (object(), "compute.a[0].b is a value"),
         (math.nan, "compute.a[0].b is not a finite number"),
         (-math.inf, "compute.a[0].b is not a finite number"),
         ({1: "x"}, "compute.a[0].b has a key that is no text"),
