@@ -176,7 +176,14 @@ BY_CHECK = (
 )
 
 
-MEASURED = ("takes-sigterm", "wrong-type", "exits-at-once", "compute-none")
+MEASURED = (
+    "Odd Name",
+    "kills-itself",
+    "takes-sigterm",
+    "wrong-type",
+    "exits-at-once",
+    "compute-none",
+)
 """The plugins of which coverage measures the processes."""
 
 
@@ -254,7 +261,7 @@ def test_the_list_names_each_plugin_that_cannot_be_loaded_and_the_next_step() ->
 def test_each_engine_of_a_list_is_asked_in_a_process_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plugins = [each for each in (*BY_IMPORT, *BY_CHECK) if each.name in MEASURED]
+    plugins = [each for each in (*BY_METADATA, *BY_IMPORT, *BY_CHECK) if each.name in MEASURED]
     for plugin in plugins:
         plugin.install(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path[:-1], str(tmp_path)])
@@ -262,8 +269,8 @@ def test_each_engine_of_a_list_is_asked_in_a_process_of_its_own(
     result = CliRunner().invoke(landlord_host, ["engines", "--wide", "--json"])
 
     document = json.loads(result.stdout)
-    asked = [each for each in plugins if each in BY_IMPORT]
-    assert [each for each in asked if not is_listed(each, document)] == []
+    listed = [each for each in plugins if each not in BY_CHECK]
+    assert [each for each in listed if not is_listed(each, document)] == []
     (compute_none,) = entries("compute-none", document)
     assert compute_none["declares"] == {"contract": 1, "capabilities": {}}
 

@@ -325,3 +325,19 @@ async def test_a_failed_dispatch_is_retried_between_two_rounds(
     await asyncio.wait((running,))
 
     assert len(lines.events("warning")) == 4
+
+
+async def test_a_tenant_that_was_removed_while_it_waited_is_passed_over(
+    dispatcher: ScriptedDispatcher, lines: RecordingLogger
+) -> None:
+    controller = Controller(
+        tenants=Tenants(),
+        dispatcher=dispatcher,
+        intervals=Intervals(reconcile=3600, poll=3600, retry=0.01),
+        max_retries=5,
+        logger=lines,
+    )
+
+    await controller._reconcile("removed")
+
+    assert dispatcher.bodies == []
