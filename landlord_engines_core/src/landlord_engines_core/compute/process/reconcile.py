@@ -202,9 +202,12 @@ class TenantProcess:
         previous = state.last_healthy
         assert previous is not None, "a pending state has a previous run"
         files, observation = await observe(self.folder)
-        if state.pending or observation.state is ResourceState.FAILED:
-            await self._start("rollback", attrs.evolve(state, wanted=previous), files)
-        files, observation = await wait_decided(self.folder)
+        is_down = bool(state.pending) or observation.state is ResourceState.FAILED
+        files, observation = await (
+            self._restart(attrs.evolve(state, wanted=previous), files)
+            if is_down
+            else wait_decided(self.folder)
+        )
         # The rollback is complete. A later job with this configuration tries it again.
         await self._clear_failed_config(files.state or state)
         if observation.state is not ResourceState.HEALTHY:
@@ -213,6 +216,11 @@ class TenantProcess:
                 f"{observation.detail}"
             )
         return ComputeResult(resource_ids=resource_ids(files), rolled_back=failed.reason)
+
+    async def _restart(self, state: State, files: FolderState) -> tuple[FolderState, Observation]:
+        """Start the previous configuration, and wait until it is healthy or has failed."""
+        await self._start("rollback", state, files)
+        return await wait_decided(self.folder)
 
     async def _clear_failed_config(self, state: State) -> State:
         state = attrs.evolve(state, refused=None)
