@@ -334,21 +334,26 @@ async def test_a_receiver_that_does_not_answer_delays_nothing_beyond_the_deadlin
             job.end("job provision", {})
     loop = asyncio.get_running_loop()
     before = loop.time()
-    is_exported = await recorder.close(before + 0.1)
+    try:
+        is_exported = await recorder.close(before + 0.1)
+        waited = loop.time() - before
+    finally:
+        exporter.released.set()
 
     assert not is_exported
-    assert loop.time() - before < 5
-    exporter.released.set()
+    assert waited < 5
 
 
-def test_the_end_of_the_process_does_not_wait_for_a_loop_that_is_gone() -> None:
-    exporter = StuckExporter()
+def test_the_end_of_the_process_does_not_wait_for_a_loop_that_is_gone(
+    exporter: InMemorySpanExporter,
+) -> None:
     recorder = build_recorder(exporter)
     closing = threading.Event()
     recorder._provider.shutdown = closing.wait  # type: ignore[method-assign,assignment]  # it takes long
 
     asyncio.run(recorder.close(0))
+    (thread,) = (each for each in threading.enumerate() if each.name == "last-spans")
     closing.set()
-    for thread in threading.enumerate():
-        if thread.name == "last-spans":
-            thread.join()
+    thread.join(30)
+
+    assert not thread.is_alive()

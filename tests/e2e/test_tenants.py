@@ -191,8 +191,10 @@ class Run:
     """One run of a command in a process of its own, without a fork server."""
 
     output: str
+    code: int
     seconds: float
     cpu_seconds: float
+    peak_kib: int
 
 
 def run_alone(worker: Worker, *arguments: str) -> Run:
@@ -201,10 +203,10 @@ def run_alone(worker: Worker, *arguments: str) -> Run:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         output = process.stdout.read()
-        _, _, usage = os.wait4(process.pid, 0)
-        process.returncode = 0
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     cpu = usage.ru_utime + usage.ru_stime
-    return Run(output, monotonic() - began, cpu)
+    return Run(output, process.returncode, monotonic() - began, cpu, usage.ru_maxrss)
 
 
 async def add_tenants(harness: Harness, count: int) -> None:
@@ -267,19 +269,22 @@ async def test_ten_thousand_tenants_are_listed_with_a_second_of_processor_time(
         return states == {"idle": 192, "held": 5, "retrying": 3}
 
     await wait_for(look)
-    few = run_alone(worker, "tenants")
-    reasons = {row[134:] for row in few.output.splitlines() if " held " in row}
+    _, listed = await Scene(worker).read("tenants")
+    reasons = {each["reason"] for each in listed["tenants"] if each["state"] == "held"}
     assert len(reasons) == 5
+    few = run_alone(worker, "tenants")
     await add_tenants(harness, 9_800)
 
     many, document = run_alone(worker, "tenants"), run_alone(worker, "tenants", "--json")
 
     for run in (few, many, document):
         _logger.info("%s", attrs.evolve(run, output=run.output[-100:]))
+    assert [run.code for run in (few, many, document)] == [3, 3, 3]
     assert many.output.endswith("10000 tenants, 8 not as desired: 5 held, 9992 idle, 3 retrying\n")
     check_schema("tenants", json.loads(document.output))
     # The rest is the start of the command, which a busy machine makes longer.
     assert max(many.cpu_seconds, document.cpu_seconds) < few.cpu_seconds + 1.5
+    assert max(many.peak_kib, document.peak_kib) < 1.1 * few.peak_kib
     outputs = [few.output, many.output, document.output]
     for tenant in (*held, *retrying, LAST):
         commands = ("status", "history", "retry")

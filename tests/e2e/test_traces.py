@@ -47,12 +47,23 @@ def names(spans: Sequence[ReceivedSpan]) -> list[str]:
     return [span.name for span in spans if not span.name.startswith("restate:")]
 
 
+PARENTS = {"step": ("job",), "landlord": ("step",), "target": ("step apply", "target")}
+"""The first words of the names of a span's parent, by the first word of its own name."""
+
+
 def check_family(spans: Sequence[ReceivedSpan], root: str) -> None:
-    """Check that no span came twice, and that each has its parent in the trace or is below ``root``."""
-    ids = [span.span_id for span in spans]
-    assert len(set(ids)) == len(ids)
-    assert {span.parent_id for span in spans} <= {*ids, root}
+    """Check that no span came twice, and that each is below the right one, the job's below ``root``."""
+    by_id = {span.span_id: span for span in spans}
+    assert len(by_id) == len(spans)
     assert [span.name for span in spans if span.parent_id == root] == ["job provision"]
+    for span in spans:
+        if span.parent_id == root:
+            continue
+        parent = by_id[span.parent_id]
+        if (first_word := re.split("[: ]", span.name)[0]) in PARENTS:
+            assert parent.name.startswith(PARENTS[first_word]), (span.name, parent.name)
+        if not parent.name.startswith("job"):
+            assert parent.start <= span.start <= span.end <= parent.end
 
 
 async def test_a_trace_leads_from_the_dispatch_to_the_target_and_to_landlord(

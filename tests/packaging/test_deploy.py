@@ -34,7 +34,10 @@ def read(name: str) -> str:
 @pytest.fixture(scope="module")
 def kinds() -> Mapping[str, Any]:
     """Read the manifest's objects by their kinds."""
-    return {document["kind"]: document for document in yaml.safe_load_all(read("kubernetes.yaml"))}
+    documents = list(yaml.safe_load_all(read("kubernetes.yaml")))
+    by_kind = {document["kind"]: document for document in documents}
+    assert len(by_kind) == len(documents), "a second object of a kind would not be checked"
+    return by_kind
 
 
 @pytest.fixture(scope="module")

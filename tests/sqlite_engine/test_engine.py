@@ -81,11 +81,15 @@ async def test_a_delete_stops_a_job_that_runs_and_leaves_nothing(
 ) -> None:
     await bench.worker()
     tenant = await landlord.create("acme", version=1)
-    await landlord.wait_fields(tenant, status="provisioning")
+    await landlord.wait_fields(tenant, status="ready")
+    await bench.target.set_fault(tenant, "update", fail=-1)
+    await landlord.update(tenant, version=2)
+    await bench.target.wait_called(tenant, "update")
 
     await landlord.delete(tenant)
     await landlord.wait_removed(tenant)
 
+    # Without a stop, the update would be tried again and again, and the delete would wait for it.
     assert await bench.target.resources(tenant) == []
 
 
@@ -129,6 +133,11 @@ async def test_a_drain_lets_a_step_end_and_the_next_worker_continues(bench: Queu
     assert code == 0
     await bench.wait_state(job, PolledState.SUCCEEDED)
     await bench.wait_state(waiting, PolledState.BACKING_OFF)
+    younger = await bench.send(held, State.REQUESTED, version=2)
+    await bench.worker()
+    await bench.wait_state(younger, PolledState.SUCCEEDED)
+    # The next worker goes on with it too, and it ends without work: a younger job had the lock.
+    await bench.wait_state(waiting, PolledState.SUCCEEDED)
 
 
 async def test_a_drain_that_takes_too_long_cancels_the_step_and_loses_nothing(
