@@ -1,4 +1,5 @@
 import asyncio
+import os
 import signal
 import threading
 from collections import Counter
@@ -293,6 +294,21 @@ def test_a_variable_without_a_valid_value_is_a_settings_error(
 
     with pytest.raises(SettingsError, match=r"the traces cannot be exported: .*OTEL_"):
         create_recorder()
+
+
+@pytest.mark.usefixtures("no_provider")
+def test_only_traces_are_exported_and_the_other_variables_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    # An exporter that is not installed: the SDK would look for it.
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "carrier-pigeon")
+    monkeypatch.delenv("OTEL_LOGS_EXPORTER", raising=False)
+
+    create_recorder()
+
+    assert os.environ["OTEL_METRICS_EXPORTER"] == "carrier-pigeon"
+    assert "OTEL_LOGS_EXPORTER" not in os.environ
 
 
 @pytest.mark.usefixtures("no_provider")

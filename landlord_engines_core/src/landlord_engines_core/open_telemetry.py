@@ -19,6 +19,11 @@ from time import time_ns
 import attrs
 from opentelemetry import propagate
 from opentelemetry.context import Context, attach, detach
+from opentelemetry.environment_variables import (
+    OTEL_LOGS_EXPORTER,
+    OTEL_METRICS_EXPORTER,
+    OTEL_TRACES_EXPORTER,
+)
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 from opentelemetry.sdk.environment_variables import OTEL_EXPORTER_OTLP_PROTOCOL
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -46,11 +51,16 @@ from landlord_engines_core.threads import start_thread, without_signals
 
 __all__ = ["JobSpan", "Recorder", "create_recorder"]
 
+_environment = os.environ  # noqa: TID251  # the SDK reads its variables there
+
 _SERVICE = "landlord-worker"
 """Name of the service if no variable names it."""
 
-_DEFAULTS = {"OTEL_TRACES_EXPORTER": "otlp", OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf"}
+_DEFAULTS = {OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf"}
 """The specification's defaults. The SDK leaves them to whoever configures it."""
+
+_ONLY_TRACES = {OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none"}
+"""Variables that keep the SDK from an export of its metrics and logs, which no drain would bound."""
 
 _MAX_JOBS = 2_000
 """Jobs whose span is kept between their attempts; a killed job never ends."""
@@ -107,12 +117,11 @@ def create_recorder() -> "Recorder":
 
 
 def _configure_sdk() -> None:
-    environment = os.environ  # noqa: TID251  # the SDK reads its variables there
-    environment.update(
-        {name: value for name, value in _DEFAULTS.items() if not environment.get(name)}
+    _environment.update(
+        {name: value for name, value in _DEFAULTS.items() if not _environment.get(name)}
     )
     try:
-        with without_signals():
+        with without_signals(), _replaced_variables(_ONLY_TRACES):
             _Configurator().configure(  # type: ignore[no-untyped-call]  # the SDK has no types here
                 resource_attributes=_default_service()
             )
@@ -121,6 +130,19 @@ def _configure_sdk() -> None:
             f"the traces cannot be exported: {error}",
             hint="correct the variables OTEL_*, or unset them to export nothing",
         ) from error
+
+
+@contextmanager
+def _replaced_variables(variables: Mapping[str, str]) -> Iterator[None]:
+    """Replace variables of the environment in this context: they may be for other programs."""
+    before = {name: _environment[name] for name in variables if name in _environment}
+    _environment.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del _environment[name]
+        _environment.update(before)
 
 
 def _default_service() -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from pytest_httpserver import HTTPServer
 from landlord_engine_sqlite.store import Lock, Store
 from landlord_engines_core.cli import tenant_output as output
 from landlord_engines_core.engine import JobState, OpenJob, TenantStatus
-from landlord_engines_core.errors import Held
+from landlord_engines_core.errors import Held, JobError, Transient
 from landlord_engines_core.models import JobStart, Placement, Record, Transition
 from landlord_engines_core.tenants.planning import TenantPlan
 from landlord_test_target.forks import fork_host
@@ -177,11 +177,14 @@ class Scene:
         return code, document
 
     def hold(self, tenant: str) -> None:
-        """Have a job of a tenant wait, before it has the lock."""
+        """Have a job of a tenant held, before it has the lock."""
+        self.fail(tenant, Held("the target refuses this", retry_after=600))
+
+    def fail(self, tenant: str, error: JobError) -> None:
+        """Have a job of a tenant wait after an error, before it has the lock."""
         self.store.send(b"{}")
         job = self.store.claim("owner", 60)
         assert job is not None
-        error = Held("the target refuses this", retry_after=600)
         error.tenant = tenant
         self.store.release(job, "open", str(error), 600)
 
@@ -215,6 +218,19 @@ def test_the_list_ends_with_a_summary_and_the_code_says_whether_all_is_as_desire
     assert (code, [each["tenant"] for each in document["tenants"]]) == (3, ["a"])
     code, document = scene.read("tenants", "--engine", "mock")
     assert (code, [each["tenant"] for each in document["tenants"]]) == (0, ["b"])
+
+
+def test_a_tenant_is_listed_as_held_if_any_of_its_jobs_is(scene: Scene) -> None:
+    scene.fail("a", Transient("the target is in trouble"))
+    scene.store.write_lock("a", Lock(job=1))
+    scene.hold("a")
+    scene.fail("b", Transient("the target is in trouble"))
+
+    code, document = scene.read("tenants", "--held")
+
+    (listed,) = document["tenants"]
+    assert (code, listed["tenant"], listed["state"]) == (3, "a", "retrying")
+    assert [job["state"] for job in listed["jobs"]] == ["retrying", "held"]
 
 
 def test_one_tenant_is_shown_retried_and_planned(scene: Scene) -> None:

@@ -1,11 +1,13 @@
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
+from landlord_engines_core.compute import Observation
 from landlord_engines_core.compute.mock import MockCompute
-from landlord_engines_core.errors import ComputeRefused, SettingsError
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable, SettingsError
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import Placement, Record
 from landlord_engines_core.tenants.planning import TenantPlan, TenantPlanner
@@ -111,6 +113,27 @@ async def test_a_configuration_that_would_be_held_is_an_error(
 
     with pytest.raises(ComputeRefused, match="'nowhere' is not configured"):
         await planner.plan("t", Record())
+
+
+class HangingCompute(MockCompute):
+    """An engine whose target never answers."""
+
+    async def inspect(self, tenant: str, location: str) -> Observation:
+        _ = tenant, location
+        return await asyncio.Future[Observation]()
+
+
+async def test_a_plan_whose_target_never_answers_ends_after_the_limit_of_a_step(
+    landlord: Landlord,
+) -> None:
+    landlord.set_tenant("t", "ready", "new", size=1)
+    client = LandlordClient(landlord.url)
+    engine = ("new", HangingCompute())
+    planner = build_tenant_jobs(engine, landlord=client, step_timeout=0.05).planner
+
+    with pytest.raises(ComputeUnavailable, match=r"the plan was not ready within 0\.05 s"):
+        await planner.plan("t", Record())
+    await client.aclose()
 
 
 async def test_a_plan_without_landlords_api_names_the_setting() -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 from hypothesis import given, strategies as st
 
+from landlord_engines_restate.admin import rows as rows_module
 from landlord_engines_restate.admin.rows import BrokenRows, read_rows
 
 
@@ -63,6 +64,40 @@ async def test_the_memory_that_rows_take_does_not_grow_with_their_number() -> No
             tracemalloc.stop()
 
     assert await measure(3000) < await measure(300) + 100_000
+
+
+async def test_a_long_row_is_parsed_only_once_it_may_be_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    positions: list[int] = []
+    decode = json.JSONDecoder().raw_decode
+
+    def count(text: str, position: int) -> tuple[object, int]:
+        positions.append(position)
+        return decode(text, position)
+
+    monkeypatch.setattr(rows_module, "_decode", count)
+
+    assert await read('{"rows":[{"a":"' + "x" * 1000 + '"}]}', 10) == [{"a": "x" * 1000}]
+    assert len(positions) <= 3
+
+
+@pytest.mark.parametrize("piece", [b"x", b"}"])
+async def test_a_row_that_never_ends_is_an_error(
+    piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_module, "LONGEST_ROW", 100)
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b'{"rows":[{"a":1},{"a":"'
+        for _ in range(1000):
+            yield piece
+
+    rows = read_rows(endless())
+
+    assert await anext(rows) == {"a": 1}
+    with pytest.raises(BrokenRows, match=r"^a row is too long$"):
+        await anext(rows)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The tenants of a file, with their records and open jobs."""
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
+from itertools import groupby
 from operator import itemgetter
 
 from landlord_engine_sqlite.store import Job, Lock, Store
@@ -13,24 +15,30 @@ __all__ = ["list_tenants", "read_tenant"]
 def list_tenants(store: Store) -> Iterator[TenantStatus]:
     """List all tenants. A job that waits is of the tenant that its reason names."""
     waiting = _read_waiting(store)
-    # A tenant without a lock has a job that waits before its first one.
-    new = ((tenant, Lock()) for tenant in sorted(waiting) if not store.lock(tenant).job)
-    for tenant, lock in merge(store.locks(), new, key=itemgetter(0)):
-        yield _describe(store, tenant, lock, waiting.get(tenant))
+    # A tenant without a row has a job that waits before its first lock.
+    unlocked = ((tenant, Lock()) for tenant in sorted(waiting))
+    entries = merge(store.locks(), unlocked, key=itemgetter(0))
+    for tenant, of_tenant in groupby(entries, key=itemgetter(0)):
+        # The row comes first, if there is one.
+        _, lock = next(of_tenant)
+        yield _describe(store, tenant, lock, waiting.get(tenant, ()))
 
 
 def read_tenant(store: Store, tenant: str) -> TenantStatus:
     """Read one tenant."""
-    return _describe(store, tenant, store.lock(tenant), _read_waiting(store).get(tenant))
+    return _describe(store, tenant, store.lock(tenant), _read_waiting(store).get(tenant, ()))
 
 
-def _read_waiting(store: Store) -> Mapping[str, Job]:
-    jobs = {read_failure(job.reason).tenant: job for job in store.waiting_jobs()}
-    return {tenant: job for tenant, job in jobs.items() if tenant}
+def _read_waiting(store: Store) -> Mapping[str, list[Job]]:
+    jobs: defaultdict[str, list[Job]] = defaultdict(list)
+    for job in store.waiting_jobs():
+        if tenant := read_failure(job.reason).tenant:
+            jobs[tenant].append(job)
+    return jobs
 
 
-def _describe(store: Store, tenant: str, lock: Lock, waiting: Job | None) -> TenantStatus:
-    jobs = {job.id: job for job in (store.job(lock.job), waiting) if job is not None}
+def _describe(store: Store, tenant: str, lock: Lock, waiting: Iterable[Job]) -> TenantStatus:
+    jobs = {job.id: job for job in (store.job(lock.job), *waiting) if job is not None}
     open_jobs = tuple(_describe_job(job) for job in jobs.values() if job.is_open)
     return TenantStatus(tenant=tenant, record=lock.record, jobs=open_jobs)
 

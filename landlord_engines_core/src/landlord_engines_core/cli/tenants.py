@@ -26,7 +26,7 @@ def list_tenants(options: Options, *, held: bool, compute: str | None, as_json: 
 
     Args:
         options: The options before the subcommand.
-        held: Whether to leave out tenants that are not held.
+        held: Whether to leave out tenants without a held job.
         compute: A compute engine. Tenants without a placement on it are left out.
         as_json: Whether to print a JSON document.
 
@@ -36,7 +36,7 @@ def list_tenants(options: Options, *, held: bool, compute: str | None, as_json: 
     """
 
     def select(status: TenantStatus) -> bool:
-        is_selected = not held or status.state == JobState.HELD
+        is_selected = not held or any(job.state is JobState.HELD for job in status.jobs)
         return is_selected and (compute is None or status.has_engine(compute))
 
     _end(run_async(_list(load_checked_engine(options), select, as_json=as_json)))

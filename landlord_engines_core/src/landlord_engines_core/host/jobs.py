@@ -86,7 +86,12 @@ def build_jobs(
     return TenantJobs(
         jobs=jobs,
         resyncs=resyncs,
-        planner=TenantPlanner(converger=converger, resolver=resolver, landlord=landlord),
+        planner=TenantPlanner(
+            converger=converger,
+            resolver=resolver,
+            landlord=landlord,
+            step_timeout=limits.step_timeout,
+        ),
         confirmer=confirmer,
         failures=step_runner.failures,
         in_flight=in_flight,

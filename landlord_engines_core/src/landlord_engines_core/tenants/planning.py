@@ -1,8 +1,10 @@
 """Plans for a tenant: the changes that an apply of Landlord's document would make."""
 
+import asyncio
+
 import attrs
 
-from landlord_engines_core.errors import SettingsError
+from landlord_engines_core.errors import ComputeUnavailable, SettingsError
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import Job, Operation, Placement, Record, Tenant
 from landlord_engines_core.resolution import Resolver
@@ -52,11 +54,13 @@ class TenantPlanner:
         converger: Compares targets with configurations.
         resolver: Chooses engine, location and configuration.
         landlord: Landlord's API; ``None`` if its URL is not configured.
+        step_timeout: Seconds that a plan may take.
     """
 
     converger: Converger
     resolver: Resolver
     landlord: LandlordClient | None
+    step_timeout: float
 
     async def plan(self, tenant: str, record: Record) -> TenantPlan:
         """Plan for a tenant, given by its key.
@@ -64,7 +68,7 @@ class TenantPlanner:
         Raises:
             SettingsError: The URL of Landlord's API is not configured.
             ComputeRefused: An engine, or no engine of this worker, accepts the configuration.
-            ComputeUnavailable: A target does not answer.
+            ComputeUnavailable: A target does not answer, or not in time.
             LandlordUnavailable: Landlord's API gives no usable answer.
         """
         if self.landlord is None:
@@ -72,7 +76,17 @@ class TenantPlanner:
                 "a plan needs Landlord's API, and worker.landlord_api_url is not set",
                 hint="set it to Landlord's URL, for example http://127.0.0.1:8080",
             )
-        document = await self.landlord.tenant(tenant, fresh=True)
+        try:
+            async with asyncio.timeout(self.step_timeout):
+                return await self._compare(self.landlord, tenant, record)
+        except TimeoutError as error:
+            raise ComputeUnavailable(
+                f"the plan was not ready within {self.step_timeout:g} s",
+                hint="look whether the target answers, or raise worker.step_timeout",
+            ) from error
+
+    async def _compare(self, landlord: LandlordClient, tenant: str, record: Record) -> TenantPlan:
+        document = await landlord.tenant(tenant, fresh=True)
         if document is None:
             return TenantPlan(action=Action.NOTHING)
         if document.status in _ARCHIVED_STATES:

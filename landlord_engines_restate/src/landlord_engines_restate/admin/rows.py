@@ -4,7 +4,12 @@ import codecs
 import json
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 
-__all__ = ["BrokenRows", "read_rows"]
+from landlord_engines_restate.admin.transport import LONGEST_BODY
+
+__all__ = ["LONGEST_ROW", "BrokenRows", "read_rows"]
+
+LONGEST_ROW = LONGEST_BODY
+"""Largest row that is read, in characters."""
 
 _HEAD, _TAIL = '{"rows":[', "]}"
 """Text before and after the rows (observed on 1.7.12)."""
@@ -13,7 +18,7 @@ _decode = json.JSONDecoder().raw_decode
 
 
 class BrokenRows(ValueError):
-    """A response is not a list of rows, or ended before its last row."""
+    """A response is not a list of rows, ended before its last row, or has a row that is too long."""
 
 
 async def read_rows(
@@ -25,12 +30,13 @@ async def read_rows(
         chunks: The response, in pieces of any size.
 
     Raises:
-        BrokenRows: The response has another form, or ended early.
+        BrokenRows: The response has another form, ended early, or has a row that is too long.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text, head = "", _HEAD
     async for chunk in chunks:
-        text += decoder.decode(chunk)
+        piece = decoder.decode(chunk)
+        text += piece
         if head:
             if not text.startswith(head[: len(text)]):
                 break
@@ -38,10 +44,13 @@ async def read_rows(
                 continue
             text, head = text[len(head) :], ""
         position = 0
-        while (row := _read_row(text, position)) is not None:
+        # Each attempt reads a row from its start, so a long row is read only once it may be complete.
+        while "}" in piece and (row := _read_row(text, position)) is not None:
             fields, position = row
             yield fields
         text = text[position:]
+        if len(text) > LONGEST_ROW:
+            raise BrokenRows("a row is too long")
     if head or text != _TAIL:
         raise BrokenRows("the response is not a complete list of rows")
 

@@ -39,12 +39,19 @@ class BoundedSession(AIOHTTPSession):
         # aiobotocore leaves the body of such a request to the caller.
         request.stream_output = True
         answer: Any = await super().send(request)  # type: ignore[arg-type]
-        try:
-            content = await read_body(answer.raw.content.iter_any(), LONGEST_BODY)
-        except LongBody as error:
-            answer.raw.close()
+        content = await _read_content(answer.raw)
+        return AioAWSResponse(answer.url, answer.status_code, answer.headers, _Body(content))
+
+
+async def _read_content(raw: Any) -> bytes:
+    """Read the body of aiohttp's response, and close the response if it is not read to its end."""
+    try:
+        return await read_body(raw.content.iter_any(), LONGEST_BODY)
+    except BaseException as error:
+        raw.close()
+        if isinstance(error, LongBody):
             raise ComputeUnavailable(
                 f"the answer from AWS is too long: {error}",
                 hint="check that compute.ecs.endpoint_url is the address of AWS",
             ) from error
-        return AioAWSResponse(answer.url, answer.status_code, answer.headers, _Body(content))
+        raise
